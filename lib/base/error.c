@@ -1,0 +1,68 @@
+/* Error codes, names and texts, all from the one table in the public header. */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One line of valid UTF-8: control characters become spaces, a cut sequence at the end goes. */
+static void tidy(char *message)
+{
+    size_t size = strlen(message);
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)message[i] < 0x20 || message[i] == 0x7f)
+            message[i] = ' ';
+    if (size < LLMCACHE_MESSAGE_SIZE - 1)
+        return;
+    size_t head = size;
+    while (head > 0 && ((unsigned char)message[head - 1] & 0xc0) == 0x80)
+        head--;
+    if (head > 0 && ((unsigned char)message[head - 1] & 0x80))
+        message[head - 1] = '\0';
+}
+
+int lc_fail(llmcache_error *err, int code, const char *format, ...)
+{
+    if (err) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(err->message, sizeof err->message, format, arguments);
+        va_end(arguments);
+        tidy(err->message);
+        err->code = code;
+        err->upstream_status = 0;
+        err->retry_after_ms = -1;
+    }
+    return code;
+}
+
+int lc_fail_memory(llmcache_error *err)
+{
+    return lc_fail(err, LLMCACHE_MEMORY, "out of memory");
+}
+
+const char *lc_code_text(int code)
+{
+    switch (code) {
+#define TEXT(name, value, text)                                                               \
+    case value:                                                                               \
+        return text;
+        LLMCACHE_ERROR_MAP(TEXT)
+#undef TEXT
+    default:
+        return "unknown error";
+    }
+}
+
+const char *llmcache_code_name(int code)
+{
+    switch (code) {
+#define NAME(name, value, text)                                                               \
+    case value:                                                                               \
+        return "LLMCACHE_" #name;
+        LLMCACHE_ERROR_MAP(NAME)
+#undef NAME
+    default:
+        return "LLMCACHE_UNKNOWN";
+    }
+}
