@@ -1,0 +1,97 @@
+/*
+ * May the answer to one question be given to another? A pure function: two texts, how near their
+ * vectors are, what the encoder saw of them, and a policy go in; a verdict with every rule's word
+ * comes out. No I/O, no clock, no locks, nothing kept between calls: any thread, any time.
+ *
+ * The order of a decision: what the encoder could not read is refused; then the vetoes, each of
+ * which names one thing that two questions with one answer do not differ in (a number, a negation, a
+ * direction, ...); then the similarity's threshold; then, where the encoder hands out token states, a
+ * logistic score of ten numbers ("a second look"). docs/decisions.md has each rule's cost and benefit.
+ */
+#ifndef LC_DECIDE_DECIDE_H
+#define LC_DECIDE_DECIDE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LC_DETAIL_SIZE 64
+
+/* Every rule, in the order they speak: LC_RULE(NAME, "word", "what a veto of it means"). */
+typedef enum lc_rule {
+#define LC_RULE(name, word, help) LC_RULE_##name,
+#include "decide/rules.def"
+#undef LC_RULE
+    LC_RULE_COUNT
+} lc_rule;
+
+/* One piece of the encoder's tokenisation, prefix and special tokens left out. */
+typedef struct lc_piece {
+    uint32_t id;
+    int is_word; /* its text has a letter, a digit or a Han character: lc_piece_is_word */
+} lc_piece;
+
+/* One of the two questions. Borrowed for the length of the call. */
+typedef struct lc_side {
+    const char *text; /* UTF-8; what is not valid counts as U+FFFD */
+    size_t size;
+    int truncated;          /* the encoder saw only its beginning */
+    int unknown;            /* the encoder met something it has no piece for */
+    const lc_piece *pieces; /* NULL when there are no token states */
+    const float *states;    /* piece_count rows of dim numbers, last layer, each of unit length */
+    size_t piece_count;     /* the first LC_PIECES_MAX count */
+    size_t dim;
+} lc_side;
+
+#define LC_PIECES_MAX 64
+
+typedef enum lc_language { LC_ENGLISH, LC_CHINESE, LC_LANGUAGE_COUNT } lc_language;
+
+typedef struct lc_policy {
+    double threshold;        /* least cosine similarity, inclusive */
+    int threshold_is_users;  /* someone chose it: it decides alone (after the vetoes), not the score */
+    int use_score;           /* where both sides have token states */
+    double score_threshold[LC_LANGUAGE_COUNT]; /* least score, inclusive */
+    uint32_t rules_off;      /* bit (1 << LC_RULE_x): that rule does not speak */
+    int explain;             /* hear every rule; otherwise the first that stops ends the decision */
+} lc_policy;
+
+/* The defaults for the local encoder; for one without token states, set use_score to 0 and threshold
+ * to what suits it. */
+void lc_policy_init(lc_policy *policy);
+
+typedef enum lc_outcome {
+    LC_SILENT, /* not heard: switched off, not applicable, or another had stopped it already */
+    LC_PASS,
+    LC_VETO
+} lc_outcome;
+
+/* One rule's word. `detail` is one line made from the questions' own text: for people who may see
+ * the questions, never for logs or errors. */
+typedef struct lc_word {
+    lc_outcome outcome;
+    char detail[LC_DETAIL_SIZE]; /* "30 / 35"; "" where there is nothing to add; valid UTF-8 */
+} lc_word;
+
+typedef struct lc_verdict {
+    int serve;
+    const char *why; /* the word of the first rule that stopped it, static; "" when served */
+    double similarity;
+    int scored;   /* score, leftover and score_threshold below hold values */
+    double score; /* z of the second look */
+    double leftover;
+    double score_threshold;
+    lc_language language;
+    lc_word words[LC_RULE_COUNT];
+} lc_verdict;
+
+/* Judges one candidate. 0 with *verdict filled, or LLMCACHE_MEMORY (then do not serve). */
+int lc_decide(const lc_side *question, const lc_side *candidate, double similarity,
+              const lc_policy *policy, lc_verdict *verdict);
+
+/* A rule's word ("number") and what its veto means, in one sentence; static. */
+const char *lc_rule_word(lc_rule rule);
+const char *lc_rule_help(lc_rule rule);
+/* The rule with this word, or LC_RULE_COUNT. */
+lc_rule lc_rule_find(const char *word);
+
+#endif
