@@ -37,6 +37,7 @@ enum {
 typedef struct llmcache_key {
     const char *space;
     unsigned char fingerprint[LLMCACHE_FINGERPRINT_SIZE];
+    int head_only; /* 1: only the bytes behind the id (the first 10) are known and are to match */
 } llmcache_key;
 
 /*

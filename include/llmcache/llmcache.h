@@ -306,6 +306,9 @@ LLMCACHE_EXPORT int llmcache_explain(llmcache *cache, const char *question,
 #define LLMCACHE_FINGERPRINT_SIZE 32
 #define LLMCACHE_ID_SIZE 21 /* 20 hexadecimal digits, the head of the fingerprint, and the NUL */
 
+/* The answer was put together from a stream that did not carry its usage: it cannot answer who needs it. */
+#define LLMCACHE_ENTRY_NO_USAGE 1u
+
 /*
  * One kept answer with its facts. Borrowed wherever it is handed to a callback. As a record, it
  * also has its vector. Zero all and set `struct_size` before filling one in.
@@ -327,6 +330,7 @@ typedef struct llmcache_entry {
     int64_t model_ms;       /* how long the model took */
     int64_t input_tokens;   /* 0 when unknown */
     int64_t output_tokens;
+    uint32_t flags;         /* LLMCACHE_ENTRY_* */
     const char *embedder;   /* name of the embedding space, "" without a vector */
     const float *vector;    /* unit length, NULL without a vector */
     size_t dimension;       /* number of floats in vector */
