@@ -1,0 +1,107 @@
+/* The mock model from a test's side. */
+#include "mock_client.h"
+
+#include "test_http.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int read_port(const char *file)
+{
+    char *text = test_read_file(file, NULL);
+    return text && strchr(text, '\n') ? atoi(text) : 0;
+}
+
+static void launch(test_mock *mock, int port)
+{
+    const char *port_file = test_format("%s/port", test_folder());
+    const char *const argv[] = {test_build_path("tests/mock/mock-model"), "--port",
+                                test_format("%d", port), "--port-file", port_file, NULL};
+    test_spawn(&mock->process, argv, NULL);
+    if (!test_wait_until((mock->port = read_port(port_file)) || !test_running(&mock->process), 20000) ||
+        !mock->port)
+        test_give_up("mock-model does not start: %s", test_read_file(mock->process.log, NULL));
+}
+
+void mock_start(test_mock *mock)
+{
+    *mock = (test_mock){0};
+    launch(mock, 0);
+    mock->url = mock->anthropic = test_format("http://127.0.0.1:%d", mock->port);
+    mock->openai = test_format("%s/v1", mock->url);
+}
+
+void mock_stop(test_mock *mock)
+{
+    test_kill(&mock->process);
+}
+
+void mock_restart(test_mock *mock)
+{
+    test_kill(&mock->process);
+    launch(mock, mock->port);
+}
+
+static json_t *control(const test_mock *mock, const char *path, const char *body)
+{
+    const char *url = test_format("%s/_mock/%s", mock->url, path);
+    test_reply reply = body ? test_post(url, body) : test_get(url);
+    if (reply.curl || reply.status != 200)
+        test_give_up("mock-model %s: %d %d %s", path, reply.curl, reply.status, reply.body);
+    json_t *root = json_loadb(reply.body, reply.size, JSON_ALLOW_NUL, NULL);
+    test_reply_done(&reply);
+    if (!root)
+        test_give_up("mock-model %s: no JSON", path);
+    return root;
+}
+
+void mock_reset(const test_mock *mock)
+{
+    json_decref(control(mock, "reset", "{}"));
+}
+
+void mock_behave(const test_mock *mock, const char *format, ...)
+{
+    char text[65536];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (size < 0 || (size_t)size >= sizeof text)
+        test_give_up("behaviour too long");
+    for (char *at = text; *at; at++)
+        if (*at == '\'')
+            *at = '"';
+    json_decref(control(mock, "behave", text));
+}
+
+json_t *mock_log(const test_mock *mock)
+{
+    return control(mock, "log", NULL);
+}
+
+static int integer_of(json_t *root, const char *name)
+{
+    int value = (int)json_integer_value(json_object_get(root, name));
+    json_decref(root);
+    return value;
+}
+
+int mock_calls(const test_mock *mock, const char *path)
+{
+    json_t *root = control(mock, "counts", NULL), *paths = json_object_get(root, "paths"), *count;
+    const char *name;
+    int sum = 0;
+    json_object_foreach (paths, name, count)
+        if (!path || strncmp(name, path, strlen(path)) == 0)
+            sum += (int)json_integer_value(count);
+    json_decref(root);
+    return sum;
+}
+
+int mock_open_calls(const test_mock *mock)
+{
+    return integer_of(control(mock, "counts", NULL), "open");
+}

@@ -1,0 +1,38 @@
+/*
+ * The mock model (tests/mock/mock_model.c) from a test's side: start one, tell it how to behave, see
+ * what it was asked.
+ */
+#ifndef TEST_MOCK_CLIENT_H
+#define TEST_MOCK_CLIENT_H
+
+#include "support.h"
+
+#include <jansson.h>
+
+typedef struct test_mock {
+    test_process process;
+    int port;
+    const char *url;       /* http://127.0.0.1:port */
+    const char *openai;    /* the same with /v1: an OpenAI base URL */
+    const char *anthropic; /* url: an Anthropic base URL */
+} test_mock;
+
+void mock_start(test_mock *mock);
+void mock_stop(test_mock *mock);    /* SIGKILL */
+void mock_restart(test_mock *mock); /* on the same port, forgetting all */
+void mock_reset(const test_mock *mock); /* forgets behaviours and calls */
+
+/* Adds one rule, a JSON object as tests/mock/README.md lists them: mock_behave(&mock, "{'status': 429}").
+ * Single quotes stand for double ones. */
+void mock_behave(const test_mock *mock, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Calls seen since the start or the last reset, below a path ("" or NULL: all). */
+int mock_calls(const test_mock *mock, const char *path);
+
+/* The whole log; json_decref it. Each call: method, path, headers (object), body (text), ... */
+json_t *mock_log(const test_mock *mock);
+
+/* Calls being answered at this moment. */
+int mock_open_calls(const test_mock *mock);
+
+#endif
