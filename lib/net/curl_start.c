@@ -1,0 +1,27 @@
+/*
+ * One-time start of libcurl. It is never undone: the program around us may use libcurl too, and its
+ * global state is small and belongs to the process.
+ */
+#include "net/curl_start.h"
+
+#include "base/error.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static CURLcode result;
+
+static void start(void)
+{
+    result = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+int lc_curl_start(llmcache_error *err)
+{
+    pthread_once(&once, start);
+    if (result == CURLE_OK)
+        return 0;
+    return lc_fail(err, LLMCACHE_NETWORK, "libcurl could not start: %s",
+                   curl_easy_strerror(result));
+}
