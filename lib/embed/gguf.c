@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "embed/cursor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,54 +31,17 @@
     13 /* bytes of a key with an empty name: length, kind, one byte of value */
 #define LEAST_TENSOR 32 /* length, dimension count, one dimension, type, offset */
 
-/* ---- The cursor
- * ------------------------------------------------------------------------------ */
-
-typedef struct cursor {
-    const char *at;
-    size_t left;
-} cursor;
-
-/* NULL when fewer than `size` bytes are left. */
-static const char *take(cursor *from, uint64_t size)
-{
-    const char *at = from->at;
-    if (size > from->left)
-        return NULL;
-    from->at += size;
-    from->left -= size;
-    return at;
-}
-
-static int take_u32(cursor *from, uint32_t *value)
-{
-    const char *at = take(from, sizeof *value);
-    if (!at)
-        return LLMCACHE_CORRUPT;
-    memcpy(value, at, sizeof *value);
-    return 0;
-}
-
-static int take_u64(cursor *from, uint64_t *value)
-{
-    const char *at = take(from, sizeof *value);
-    if (!at)
-        return LLMCACHE_CORRUPT;
-    memcpy(value, at, sizeof *value);
-    return 0;
-}
-
-static int take_text(cursor *from, lc_span *text)
+static int take_text(lc_cursor *from, lc_span *text)
 {
     uint64_t size;
-    if (take_u64(from, &size) || !(text->data = take(from, size)))
+    if (lc_take_u64(from, &size) || !(text->data = lc_take(from, size)))
         return LLMCACHE_CORRUPT;
     text->size = size;
     return 0;
 }
 
 /* Names are printable ASCII, so that they can stand in messages as they are. */
-static int take_name(cursor *from, size_t max, lc_span *name)
+static int take_name(lc_cursor *from, size_t max, lc_span *name)
 {
     if (take_text(from, name) || name->size == 0 || name->size > max)
         return LLMCACHE_CORRUPT;
@@ -87,13 +51,12 @@ static int take_name(cursor *from, size_t max, lc_span *name)
     return 0;
 }
 
-/* ---- Keys
- * ------------------------------------------------------------------------------------ */
+/* ---- Keys -------------------------------------------------------------------------- */
 
-static int take_array(cursor *from, lc_gguf_array *array)
+static int take_array(lc_cursor *from, lc_gguf_array *array)
 {
     uint32_t kind;
-    if (take_u32(from, &kind) || take_u64(from, &array->count))
+    if (lc_take_u32(from, &kind) || lc_take_u64(from, &array->count))
         return LLMCACHE_CORRUPT;
     size_t size = lc_gguf_scalar_size(kind);
     if (size == 0 && kind != LC_GGUF_TEXT)
@@ -104,7 +67,7 @@ static int take_array(cursor *from, lc_gguf_array *array)
         if (array->count > from->left / size)
             return LLMCACHE_CORRUPT;
         array->bytes = array->count * size;
-        return take(from, array->bytes) ? 0 : LLMCACHE_CORRUPT;
+        return lc_take(from, array->bytes) ? 0 : LLMCACHE_CORRUPT;
     }
     lc_span text;
     for (uint64_t i = 0; i < array->count; i++)
@@ -114,10 +77,10 @@ static int take_array(cursor *from, lc_gguf_array *array)
     return 0;
 }
 
-static int take_value(cursor *from, gguf_key *key)
+static int take_value(lc_cursor *from, gguf_key *key)
 {
     uint32_t kind;
-    if (take_u32(from, &kind) || kind > LC_GGUF_F64)
+    if (lc_take_u32(from, &kind) || kind > LC_GGUF_F64)
         return LLMCACHE_CORRUPT;
     key->kind = (lc_gguf_kind)kind;
     if (kind == LC_GGUF_ARRAY)
@@ -131,11 +94,11 @@ static int take_value(cursor *from, gguf_key *key)
         }
         return rc;
     }
-    key->value = take(from, lc_gguf_scalar_size(kind));
+    key->value = lc_take(from, lc_gguf_scalar_size(kind));
     return key->value ? 0 : LLMCACHE_CORRUPT;
 }
 
-static int read_keys(lc_gguf *gguf, cursor *from, uint64_t count, llmcache_error *err)
+static int read_keys(lc_gguf *gguf, lc_cursor *from, uint64_t count, llmcache_error *err)
 {
     if (count > from->left / LEAST_KEY)
         return lc_fail(err, LLMCACHE_CORRUPT,
@@ -165,8 +128,7 @@ static int read_keys(lc_gguf *gguf, cursor *from, uint64_t count, llmcache_error
     return 0;
 }
 
-/* ---- Tensors
- * --------------------------------------------------------------------------------- */
+/* ---- Tensors ----------------------------------------------------------------------- */
 
 /* Works out the bytes of the tensor, refusing shapes that overflow or cut a block. */
 static int measure(lc_gguf_tensor *tensor)
@@ -186,7 +148,7 @@ static int measure(lc_gguf_tensor *tensor)
 }
 
 /* Leaves the offset in tensor->data's place until the start of the data is known. */
-static int read_tensor(cursor *from, lc_gguf_tensor *tensor, uint64_t *offset,
+static int read_tensor(lc_cursor *from, lc_gguf_tensor *tensor, uint64_t *offset,
                        llmcache_error *err)
 {
     lc_span name;
@@ -194,15 +156,15 @@ static int read_tensor(cursor *from, lc_gguf_tensor *tensor, uint64_t *offset,
     if (take_name(from, LC_GGUF_NAME_SIZE - 1, &name))
         return lc_fail(err, LLMCACHE_CORRUPT, "GGUF: the name of a tensor is damaged");
     memcpy(tensor->name, name.data, name.size);
-    int rc = take_u32(from, &tensor->n_dims);
+    int rc = lc_take_u32(from, &tensor->n_dims);
     if (rc == 0 && (tensor->n_dims == 0 || tensor->n_dims > 4))
         rc = LLMCACHE_CORRUPT;
     for (uint32_t d = 0; rc == 0 && d < 4; d++) {
         tensor->dims[d] = 1;
         if (d < tensor->n_dims)
-            rc = take_u64(from, &tensor->dims[d]);
+            rc = lc_take_u64(from, &tensor->dims[d]);
     }
-    if (rc || take_u32(from, &type) || take_u64(from, offset))
+    if (rc || lc_take_u32(from, &type) || lc_take_u64(from, offset))
         return lc_fail(err, LLMCACHE_CORRUPT,
                        "GGUF: the description of tensor %s is damaged", tensor->name);
     if (!lc_tensor_layout_of(type))
@@ -219,7 +181,7 @@ static int read_tensor(cursor *from, lc_gguf_tensor *tensor, uint64_t *offset,
 }
 
 /* Replaces offsets by pointers. */
-static int place_tensors(lc_gguf *gguf, cursor *from, const uint64_t *offsets,
+static int place_tensors(lc_gguf *gguf, lc_cursor *from, const uint64_t *offsets,
                          llmcache_error *err)
 {
     uint32_t alignment = 32;
@@ -249,7 +211,8 @@ static int place_tensors(lc_gguf *gguf, cursor *from, const uint64_t *offsets,
     return 0;
 }
 
-static int read_tensors(lc_gguf *gguf, cursor *from, uint64_t count, llmcache_error *err)
+static int read_tensors(lc_gguf *gguf, lc_cursor *from, uint64_t count,
+                        llmcache_error *err)
 {
     if (count > from->left / LEAST_TENSOR)
         return lc_fail(err, LLMCACHE_CORRUPT,
@@ -267,31 +230,30 @@ static int read_tensors(lc_gguf *gguf, cursor *from, uint64_t count, llmcache_er
     return rc;
 }
 
-/* ---- Opening
- * --------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------- */
 
-static int read_header(cursor *from, uint64_t *tensors, uint64_t *keys,
+static int read_header(lc_cursor *from, uint64_t *tensors, uint64_t *keys,
                        llmcache_error *err)
 {
     uint32_t version;
-    const char *magic = take(from, 4);
+    const char *magic = lc_take(from, 4);
     if (!magic || memcmp(magic, "GGUF", 4))
         return lc_fail(err, LLMCACHE_UNSUPPORTED, "not a GGUF file");
-    if (take_u32(from, &version))
+    if (lc_take_u32(from, &version))
         return lc_fail(err, LLMCACHE_CORRUPT, "GGUF: the file ends in its header");
     if ((version & 0xffff) == 0)
         return lc_fail(err, LLMCACHE_UNSUPPORTED, "GGUF: a big-endian file");
     if (version != 2 && version != 3)
         return lc_fail(err, LLMCACHE_UNSUPPORTED,
                        "GGUF: version %u; 2 and 3 are supported", (unsigned)version);
-    if (take_u64(from, tensors) || take_u64(from, keys))
+    if (lc_take_u64(from, tensors) || lc_take_u64(from, keys))
         return lc_fail(err, LLMCACHE_CORRUPT, "GGUF: the file ends in its header");
     return 0;
 }
 
 static int read_file(lc_gguf *gguf, llmcache_error *err)
 {
-    cursor from = {gguf->file.data, gguf->file.size};
+    lc_cursor from = {gguf->file.data, gguf->file.size};
     uint64_t tensors = 0, keys = 0;
     int rc = read_header(&from, &tensors, &keys, err);
     if (rc == 0)

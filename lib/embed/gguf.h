@@ -29,8 +29,7 @@ int lc_gguf_open_memory(const void *bytes, size_t size, lc_gguf **gguf,
 
 void lc_gguf_close(lc_gguf *gguf);
 
-/* ---- Keys
- * ---------------------------------------------------------------------------------- */
+/* ---- Keys -------------------------------------------------------------------------- */
 
 /*
  * What a getter does about an absent key: LC_GGUF_NEEDED fails with LLMCACHE_CORRUPT,
@@ -73,8 +72,7 @@ typedef enum lc_gguf_kind {
     LC_GGUF_F64
 } lc_gguf_kind;
 
-/* An array; zero (count 0) when LC_GGUF_MAYBE found none. `data` is unaligned: use the
- * accessors. */
+/* An array; zero (count 0) when LC_GGUF_MAYBE found none. `data` is unaligned. */
 typedef struct lc_gguf_array {
     lc_gguf_kind kind; /* of the elements */
     uint64_t count;
@@ -86,8 +84,7 @@ typedef struct lc_gguf_array {
 int lc_gguf_array_of(const lc_gguf *gguf, const char *key, lc_gguf_need need,
                      lc_gguf_array *array, llmcache_error *err);
 
-/* Fails with LLMCACHE_CORRUPT unless the elements are numbers (integers, f32, f64) /
- * integers / texts. */
+/* The same for numbers (integers, f32, f64), integers, texts. */
 int lc_gguf_floats(const lc_gguf *gguf, const char *key, lc_gguf_need need,
                    lc_gguf_array *array, llmcache_error *err);
 int lc_gguf_integers(const lc_gguf *gguf, const char *key, lc_gguf_need need,
@@ -102,8 +99,7 @@ int64_t lc_gguf_integer_at(const lc_gguf_array *array, uint64_t i);
 /* Takes the first text off an array that lc_gguf_texts gave; 0 when none is left. */
 int lc_gguf_next_text(lc_gguf_array *array, lc_span *text);
 
-/* ---- Tensors
- * ------------------------------------------------------------------------------- */
+/* ---- Tensors ----------------------------------------------------------------------- */
 
 #define LC_GGUF_NAME_SIZE 64
 

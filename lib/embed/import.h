@@ -1,0 +1,57 @@
+/*
+ * Importing models: each function reads one foreign form and fills a GGUF writer, with
+ * llama.cpp's names for keys and tensors. Foreign bytes are checked like any other;
+ * tensors stay where they are and must live until the writer has written.
+ */
+#ifndef LC_EMBED_IMPORT_H
+#define LC_EMBED_IMPORT_H
+
+#include "embed/gguf_write.h"
+
+/* llama.cpp's kinds of tokens (tokenizer.ggml.token_type). */
+typedef enum lc_token_type {
+    LC_TOKEN_NORMAL = 1,
+    LC_TOKEN_UNKNOWN,
+    LC_TOKEN_CONTROL,
+    LC_TOKEN_USER_DEFINED,
+    LC_TOKEN_UNUSED,
+    LC_TOKEN_BYTE
+} lc_token_type;
+
+/* How token states become one vector (bert.pooling_type). RANK: a classification head
+ * scores a pair. */
+typedef enum lc_pooling {
+    LC_POOLING_NONE,
+    LC_POOLING_MEAN,
+    LC_POOLING_CLS,
+    LC_POOLING_LAST,
+    LC_POOLING_RANK
+} lc_pooling;
+
+/* What most tensors are stored as (general.file_type). */
+typedef enum lc_file_type {
+    LC_FILE_F32 = 0,
+    LC_FILE_Q4_0 = 2,
+    LC_FILE_Q8_0 = 7
+} lc_file_type;
+
+/* The numbers that every importer knows of its model. */
+typedef struct lc_bert_shape {
+    const char *name;
+    const char *license; /* SPDX, lower case */
+    uint32_t layers, positions, hidden, inner, heads;
+    float epsilon;
+    lc_pooling pooling;
+    lc_file_type file_type;
+} lc_bert_shape;
+
+/* Puts the general.* and bert.* keys. */
+void lc_import_put_shape(lc_gguf_writer *writer, const lc_bert_shape *shape);
+
+/*
+ * An "E5S1" pack: multilingual-e5-small as Q4_0 with its tokenizer inside. The repack is
+ * lossless: blocks and scores are copied bit for bit.
+ */
+int lc_import_e5s1(lc_span pack, lc_gguf_writer *writer, llmcache_error *err);
+
+#endif
