@@ -40,6 +40,7 @@ void lc_memory_cache_free(lc_memory_cache *cache);
 typedef struct lc_memory_hit {
     lc_entry *entry;   /* a reference for the caller to unref */
     int semantic;      /* the digest is of another wording */
+    int form;          /* what lc_memory_cache_alias was given, 0 for the fingerprint itself */
     double similarity; /* 1 unless semantic */
 } lc_memory_hit;
 
@@ -60,9 +61,12 @@ uint64_t lc_memory_cache_generation(lc_memory_cache *cache, const char *space,
  */
 int lc_memory_cache_put(lc_memory_cache *cache, lc_entry *entry, uint64_t generation);
 
-/* Lets another digest lead to an entry (no-op when it is dead). Best effort. */
+/*
+ * Lets another digest lead to an entry (no-op when it is dead). `form` is a small number (0 to 255) of the
+ * caller's, handed back by find: how that request wants its reply. Best effort.
+ */
 int lc_memory_cache_alias(lc_memory_cache *cache, const unsigned char digest[32], lc_entry *entry,
-                          int semantic, double similarity);
+                          int semantic, int form, double similarity);
 
 /* Kills the answers of this namespace whose id is `id`. Raises the generation even when none is here. */
 void lc_memory_cache_remove(lc_memory_cache *cache, const char *space, const char *id);
