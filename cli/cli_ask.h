@@ -1,0 +1,29 @@
+/* What ask and explain share: the question, how it is to be treated, and what the cache
+ * thinks of it. */
+#ifndef CLI_ASK_H
+#define CLI_ASK_H
+
+#include "cli.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+/*
+ * The question from the arguments (joined by spaces), or from standard input when there
+ * are none or the only one is "-"; line ends at its end are taken off. Free with
+ * ask_question_free.
+ */
+int ask_question(const cli_session *cli, char **question);
+void ask_question_free(char *question);
+
+/* The flags --system, --tags, --exact, --no-cache, --no-store, --only-cached as options.
+ */
+int ask_options(const cli_session *cli, llmcache_ask_options *options);
+
+/* What the cache would do, as the library's own JSON object. *explained is a new
+ * reference. */
+int ask_explain(cli_session *cli, const char *question,
+                const llmcache_ask_options *options, json_t **explained);
+void ask_print_explained(FILE *to, const json_t *explained);
+
+#endif

@@ -1,0 +1,89 @@
+/* llmcache-cli stats: counters, for people, as JSON or as Prometheus text. */
+#include "cli_print.h"
+
+#include <stdio.h>
+
+static int print_metrics(cli_session *cli, llmcache_format format)
+{
+    llmcache_error err;
+    char *text;
+    if (llmcache_metrics(cli->cache, format, &text, &err))
+        return cli_fail(cli, &err);
+    fputs(text, stdout);
+    if (format == LLMCACHE_JSON)
+        putchar('\n');
+    llmcache_free(text);
+    return CLI_OK;
+}
+
+static void print_bytes(const cli_session *cli, const char *name, uint64_t bytes)
+{
+    if (bytes < 1024 * 1024)
+        print_fact(cli, name, "%.1f KiB", (double)bytes / 1024);
+    else
+        print_fact(cli, name, "%.1f MiB", (double)bytes / (1024 * 1024));
+}
+
+static void print_counts(const cli_session *cli, const llmcache_counters *c)
+{
+    const struct {
+        const char *name;
+        uint64_t count;
+    } rows[] = {{"questions", c->requests},
+                {"exact hits", c->hits_exact},
+                {"semantic hits", c->hits_semantic},
+                {"shared with another caller", c->hits_shared},
+                {"stale answers served", c->hits_stale},
+                {"model asked", c->misses},
+                {"errors", c->errors},
+                {"answers kept", c->stored},
+                {"answers not kept", c->not_stored},
+                {"passed on uncached", c->bypassed},
+                {"candidates refused", c->rejected},
+                {"store errors", c->store_errors},
+                {"embedder errors", c->embed_errors},
+                {"tokens saved, input", c->tokens_saved_input},
+                {"tokens saved, output", c->tokens_saved_output}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        print_fact(cli, rows[i].name, "%llu", (unsigned long long)rows[i].count);
+}
+
+static int run(cli_session *cli)
+{
+    llmcache_counters c;
+    char saved[PRINT_SPAN_SIZE];
+    int code = cli_open(cli);
+    if (code)
+        return code;
+    if (cli_value(cli, "prometheus"))
+        return print_metrics(cli, LLMCACHE_PROMETHEUS);
+    if (cli->json)
+        return print_metrics(cli, LLMCACHE_JSON);
+
+    llmcache_stats(cli->cache, &c, sizeof c);
+    print_fact(cli, "store", "%s", cli_setting(cli, "store"));
+    print_fact(cli, "entries", "%llu", (unsigned long long)c.entries);
+    print_fact(cli, "searchable by meaning", "%llu", (unsigned long long)c.records);
+    print_bytes(cli, "memory cache", c.memory_bytes);
+    if (c.requests)
+        print_counts(cli, &c);
+    if (c.saved_ms)
+        print_fact(cli, "model time saved", "%s", print_span((int64_t)c.saved_ms, saved));
+    return CLI_OK;
+}
+
+static const cli_flag flags[] = {
+    {"prometheus", NULL, "the text that Prometheus reads"},
+    {NULL, NULL, NULL},
+};
+
+const cli_command cmd_stats = {
+    .name = "stats",
+    .arguments = "",
+    .summary = "Show what the store holds",
+    .detail = "Hits and misses are counted by the process that answers: ask a running "
+              "llmcache-server for\n"
+              "its own at /metrics and /metrics/json.",
+    .flags = flags,
+    .run = run,
+};
