@@ -1,0 +1,313 @@
+/* Looking into trees, making and changing them, writing them. Reading is json_read.c. */
+#include "protocol/json_tree.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Looking
+ * -------------------------------------------------------------------------------------
+ */
+
+lc_json *lc_json_children(const lc_json *value)
+{
+    return value && value->type >= LC_JSON_ARRAY ? value->first : NULL;
+}
+
+int lc_json_is_type(const lc_json *value, lc_json_type type)
+{
+    return value && value->type == type;
+}
+
+int lc_json_named(const lc_json *member, const char *name)
+{
+    size_t size = strlen(name);
+    return member->name_size == size && memcmp(member->name, name, size) == 0;
+}
+
+lc_json *lc_json_find(const lc_json *object, const char *name)
+{
+    if (!lc_json_is_type(object, LC_JSON_OBJECT))
+        return NULL;
+    for (lc_json *member = object->first; member; member = member->next)
+        if (lc_json_named(member, name))
+            return member;
+    return NULL;
+}
+
+int lc_json_is_text(const lc_json *value, const char *text)
+{
+    size_t size = strlen(text);
+    return lc_json_is_type(value, LC_JSON_STRING) && value->size == size &&
+           memcmp(value->text, text, size) == 0;
+}
+
+int lc_json_is_true(const lc_json *value)
+{
+    return lc_json_is_type(value, LC_JSON_TRUE);
+}
+
+int lc_json_is_nothing(const lc_json *value)
+{
+    return !value || value->type == LC_JSON_NULL;
+}
+
+/* Locale's decimal point plays no part: the digits are counted, not handed to strtod. */
+int lc_json_integer(const lc_json *value, int64_t *number)
+{
+    char digits[48];
+    if (!lc_json_is_type(value, LC_JSON_NUMBER) || value->size >= sizeof digits)
+        return -1;
+    memcpy(digits, value->text, value->size);
+    digits[value->size] = '\0';
+    int64_t whole = 0, scale = 0;
+    int behind_point = 0;
+    const char *at = digits + (digits[0] == '-');
+    for (; *at && *at != 'e' && *at != 'E'; at++) {
+        if (*at == '.') {
+            behind_point = 1;
+            continue;
+        }
+        if (whole > INT64_MAX / 10 - 1)
+            return -1;
+        whole = whole * 10 + (*at - '0');
+        scale -= behind_point;
+    }
+    long long power = *at ? strtoll(at + 1, NULL, 10) : 0;
+    if (power > 18 || power < -48)
+        return -1;
+    for (scale += power; scale > 0 && whole <= INT64_MAX / 10; scale--)
+        whole *= 10;
+    for (; scale < 0 && whole % 10 == 0 && whole; scale++)
+        whole /= 10;
+    if (scale && whole)
+        return -1;
+    *number = digits[0] == '-' ? -whole : whole;
+    return 0;
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const lc_json *a = *(lc_json *const *)left, *b = *(lc_json *const *)right;
+    uint32_t common = a->name_size < b->name_size ? a->name_size : b->name_size;
+    int order = memcmp(a->name, b->name, common);
+    return order ? order : (a->name_size > b->name_size) - (a->name_size < b->name_size);
+}
+
+lc_json **lc_json_sorted(const lc_json *object)
+{
+    lc_json **members = lc_alloc_array(object->size, sizeof(lc_json *));
+    uint32_t count = 0;
+    if (!members)
+        return NULL;
+    for (lc_json *member = object->first; member; member = member->next)
+        members[count++] = member;
+    qsort(members, count, sizeof(lc_json *), by_name);
+    return members;
+}
+
+/* ---- Making
+ * ----------------------------------------------------------------------------------------
+ */
+
+lc_json *lc_json_new(lc_arena *arena, lc_json_type type)
+{
+    lc_json *value = lc_arena_take(arena, sizeof *value);
+    if (value)
+        *value = (lc_json){.type = (uint8_t)type};
+    return value;
+}
+
+static const char *copy_text(lc_arena *arena, const char *text, size_t size)
+{
+    char *copy = lc_arena_take(arena, size ? size : 1);
+    if (copy && size)
+        memcpy(copy, text, size);
+    return copy;
+}
+
+lc_json *lc_json_string(lc_arena *arena, const char *text, size_t size)
+{
+    lc_json *value = lc_json_new(arena, LC_JSON_STRING);
+    if (!value || !(value->text = copy_text(arena, text, size)))
+        return NULL;
+    value->size = (uint32_t)size;
+    return value;
+}
+
+/* Recursion is bounded by the depth that reading allows. */
+lc_json *lc_json_copy(lc_arena *arena, const lc_json *value)
+{
+    lc_json *copy = lc_json_new(arena, (lc_json_type)value->type);
+    if (!copy)
+        return NULL;
+    if (value->type < LC_JSON_ARRAY) {
+        copy->size = value->size;
+        copy->text = copy_text(arena, value->text, value->size);
+        return copy->text ? copy : NULL;
+    }
+    lc_json **link = &copy->first;
+    for (const lc_json *child = value->first; child; child = child->next) {
+        lc_json *twin = lc_json_copy(arena, child);
+        if (!twin)
+            return NULL;
+        if (child->name &&
+            !(twin->name = copy_text(arena, child->name, child->name_size)))
+            return NULL;
+        twin->name_size = child->name_size;
+        *link = twin;
+        link = &twin->next;
+        copy->size++;
+    }
+    return copy;
+}
+
+int lc_json_add(lc_json *array, lc_json *value)
+{
+    if (!value)
+        return LLMCACHE_MEMORY;
+    lc_json **link = &array->first;
+    while (*link)
+        link = &(*link)->next;
+    *link = value;
+    array->size++;
+    return 0;
+}
+
+int lc_json_set(lc_arena *arena, lc_json *object, const char *name, size_t name_size,
+                lc_json *value)
+{
+    if (!value || !(value->name = copy_text(arena, name, name_size)))
+        return LLMCACHE_MEMORY;
+    value->name_size = (uint32_t)name_size;
+    lc_json **link = &object->first;
+    while (*link && ((*link)->name_size != name_size ||
+                     memcmp((*link)->name, name, name_size) != 0))
+        link = &(*link)->next;
+    if (*link)
+        value->next = (*link)->next;
+    else
+        object->size++;
+    *link = value;
+    return 0;
+}
+
+void lc_json_drop(lc_json *object, const char *name)
+{
+    for (lc_json **link = &object->first; *link; link = &(*link)->next)
+        if (lc_json_named(*link, name)) {
+            *link = (*link)->next;
+            object->size--;
+            return;
+        }
+}
+
+static size_t grown_room(size_t size)
+{
+    size_t room = 64;
+    while (room < size)
+        room *= 2;
+    return room;
+}
+
+int lc_json_append(lc_arena *arena, lc_json *string, const char *text, size_t size)
+{
+    size_t sum = string->size + size;
+    if (sum >= UINT32_MAX)
+        return LLMCACHE_MEMORY;
+    if (!string->grown || sum > grown_room(string->size)) {
+        char *larger = lc_arena_take(arena, grown_room(sum));
+        if (!larger)
+            return LLMCACHE_MEMORY;
+        memcpy(larger, string->text, string->size);
+        string->text = larger;
+        string->grown = 1;
+    }
+    memcpy((char *)string->text + string->size, text, size);
+    string->size = (uint32_t)sum;
+    return 0;
+}
+
+/* ---- Writing
+ * -----------------------------------------------------------------------------------------
+ */
+
+/* How many bytes at text[at] cannot stand for themselves; 0 when they can. */
+static size_t special(const char *text, size_t size, size_t at)
+{
+    unsigned char c = (unsigned char)text[at];
+    if (c < 0x20 || c == '"' || c == '\\')
+        return 1;
+    if (c == 0xc2 && at + 1 < size && (unsigned char)text[at + 1] == 0x85)
+        return 2;
+    if (c == 0xe2 && at + 2 < size && (unsigned char)text[at + 1] == 0x80 &&
+        ((unsigned char)text[at + 2] & 0xfe) == 0xa8)
+        return 3;
+    return 0;
+}
+
+static void write_escape(const char *text, size_t length, lc_buffer *out)
+{
+    static const char plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const char *found = length == 1 && *text ? strchr(plain, *text) : NULL;
+    if (found)
+        lc_buffer_format(out, "\\%c", letters[found - plain]);
+    else if (length == 1)
+        lc_buffer_format(out, "\\u%04x", (unsigned char)*text);
+    else if (length == 2)
+        lc_buffer_text(out, "\\u0085");
+    else
+        lc_buffer_text(out, text[2] & 1 ? "\\u2029" : "\\u2028");
+}
+
+int lc_json_write_string(const char *text, size_t size, lc_buffer *out)
+{
+    lc_buffer_byte(out, '"');
+    for (size_t at = 0; at < size;) {
+        size_t from = at, length = 0;
+        while (at < size && !(length = special(text, size, at)))
+            at++;
+        lc_buffer_add(out, text + from, at - from);
+        if (at < size)
+            write_escape(text + at, length, out);
+        at += length;
+    }
+    return lc_buffer_byte(out, '"');
+}
+
+static int write_children(const lc_json *value, lc_buffer *out)
+{
+    int object = value->type == LC_JSON_OBJECT;
+    lc_buffer_byte(out, object ? '{' : '[');
+    for (const lc_json *child = value->first; child; child = child->next) {
+        if (child != value->first)
+            lc_buffer_byte(out, ',');
+        if (object) {
+            lc_json_write_string(child->name, child->name_size, out);
+            lc_buffer_byte(out, ':');
+        }
+        if (lc_json_write(child, out))
+            break;
+    }
+    return lc_buffer_byte(out, object ? '}' : ']');
+}
+
+int lc_json_write(const lc_json *value, lc_buffer *out)
+{
+    switch (value->type) {
+    case LC_JSON_NULL:
+        return lc_buffer_text(out, "null");
+    case LC_JSON_FALSE:
+        return lc_buffer_text(out, "false");
+    case LC_JSON_TRUE:
+        return lc_buffer_text(out, "true");
+    case LC_JSON_NUMBER:
+        return lc_buffer_add(out, value->text, value->size);
+    case LC_JSON_STRING:
+        return lc_json_write_string(value->text, value->size, out);
+    default:
+        return write_children(value, out);
+    }
+}
