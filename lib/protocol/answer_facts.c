@@ -41,27 +41,27 @@ static const struct ending {
       {NULL, NULL},
 };
 
-static const char *judge_ending(const struct ending *endings, const lc_json *reason)
+static const char *judge_ending(const struct ending *endings, const lc_tree *reason)
 {
     for (; endings->reason; endings++)
-        if (lc_json_is_text(reason, endings->reason))
+        if (lc_tree_is_text(reason, endings->reason))
             return endings->why;
     return "unfinished";
 }
 
-static int has_children(const lc_json *value)
+static int has_children(const lc_tree *value)
 {
-    return lc_json_children(value) != NULL;
+    return lc_tree_children(value) != NULL;
 }
 
-static int says_something(const lc_json *value)
+static int says_something(const lc_tree *value)
 {
-    return lc_json_is_type(value, LC_JSON_STRING) && value->size;
+    return lc_tree_is_type(value, LC_TREE_STRING) && value->size;
 }
 
-static void add_words(lc_buffer *words, const lc_json *text)
+static void add_words(lc_buffer *words, const lc_tree *text)
 {
-    if (lc_json_is_type(text, LC_JSON_STRING))
+    if (lc_tree_is_type(text, LC_TREE_STRING))
         lc_buffer_add(words, text->text, text->size);
 }
 
@@ -69,45 +69,45 @@ static void add_words(lc_buffer *words, const lc_json *text)
  * --------------------------------------------- */
 
 /* Content is a string, or with some services an array of text parts. */
-static int add_content(const lc_json *content, lc_buffer *words)
+static int add_content(const lc_tree *content, lc_buffer *words)
 {
     size_t before = words->size;
     add_words(words, content);
-    for (lc_json *part = lc_json_children(content); part; part = part->next)
-        add_words(words, lc_json_find(part, "text"));
+    for (lc_tree *part = lc_tree_children(content); part; part = part->next)
+        add_words(words, lc_tree_find(part, "text"));
     return words->size > before || has_children(content);
 }
 
-static const char *judge_choice(const lc_json *choice, lc_buffer *words)
+static const char *judge_choice(const lc_tree *choice, lc_buffer *words)
 {
-    const lc_json *message = lc_json_find(choice, "message");
-    const char *why = judge_ending(chat_endings, lc_json_find(choice, "finish_reason"));
-    int full = add_content(lc_json_find(message, "content"), words);
+    const lc_tree *message = lc_tree_find(choice, "message");
+    const char *why = judge_ending(chat_endings, lc_tree_find(choice, "finish_reason"));
+    int full = add_content(lc_tree_find(message, "content"), words);
     if (why)
         return why;
-    if (says_something(lc_json_find(message, "refusal")))
+    if (says_something(lc_tree_find(message, "refusal")))
         return "refusal";
-    full |= has_children(lc_json_find(message, "tool_calls")) ||
-            has_children(lc_json_find(message, "function_call")) ||
-            has_children(lc_json_find(message, "audio"));
+    full |= has_children(lc_tree_find(message, "tool_calls")) ||
+            has_children(lc_tree_find(message, "function_call")) ||
+            has_children(lc_tree_find(message, "audio"));
     return full ? NULL : "empty";
 }
 
-static const char *judge_completion(const lc_json *choice, lc_buffer *words)
+static const char *judge_completion(const lc_tree *choice, lc_buffer *words)
 {
-    const lc_json *text = lc_json_find(choice, "text");
-    const char *why = judge_ending(chat_endings, lc_json_find(choice, "finish_reason"));
+    const lc_tree *text = lc_tree_find(choice, "text");
+    const char *why = judge_ending(chat_endings, lc_tree_find(choice, "finish_reason"));
     add_words(words, text);
     return why || says_something(text) ? why : "empty";
 }
 
-static const char *judge_choices(const lc_json *body,
-                                 const char *(*judge)(const lc_json *, lc_buffer *),
+static const char *judge_choices(const lc_tree *body,
+                                 const char *(*judge)(const lc_tree *, lc_buffer *),
                                  lc_buffer *words)
 {
     const char *why = NULL;
     lc_buffer others;
-    const lc_json *choice = lc_json_children(lc_json_find(body, "choices"));
+    const lc_tree *choice = lc_tree_children(lc_tree_find(body, "choices"));
     if (!choice)
         return "empty";
     why = judge(choice, words);
@@ -122,80 +122,80 @@ static const char *judge_choices(const lc_json *body,
     return why;
 }
 
-static const char *judge_message(const lc_json *body, lc_buffer *words)
+static const char *judge_message(const lc_tree *body, lc_buffer *words)
 {
-    const lc_json *content = lc_json_find(body, "content");
-    if (!lc_json_is_text(lc_json_find(body, "type"), "message"))
+    const lc_tree *content = lc_tree_find(body, "content");
+    if (!lc_tree_is_text(lc_tree_find(body, "type"), "message"))
         return "unparsable";
     int other = 0;
-    for (lc_json *block = lc_json_children(content); block; block = block->next) {
-        const lc_json *type = lc_json_find(block, "type");
-        if (lc_json_is_text(type, "text"))
-            add_words(words, lc_json_find(block, "text"));
-        else if (!lc_json_is_text(type, "thinking") &&
-                 !lc_json_is_text(type, "redacted_thinking"))
+    for (lc_tree *block = lc_tree_children(content); block; block = block->next) {
+        const lc_tree *type = lc_tree_find(block, "type");
+        if (lc_tree_is_text(type, "text"))
+            add_words(words, lc_tree_find(block, "text"));
+        else if (!lc_tree_is_text(type, "thinking") &&
+                 !lc_tree_is_text(type, "redacted_thinking"))
             other = 1;
     }
-    const char *why = judge_ending(message_endings, lc_json_find(body, "stop_reason"));
+    const char *why = judge_ending(message_endings, lc_tree_find(body, "stop_reason"));
     return why || words->size || other ? why : "empty";
 }
 
 /* One item of a Responses output. */
-static const char *judge_item(const lc_json *item, lc_buffer *words)
+static const char *judge_item(const lc_tree *item, lc_buffer *words)
 {
-    if (!lc_json_is_text(lc_json_find(item, "type"), "message"))
+    if (!lc_tree_is_text(lc_tree_find(item, "type"), "message"))
         return NULL;
-    for (lc_json *part = lc_json_children(lc_json_find(item, "content")); part;
+    for (lc_tree *part = lc_tree_children(lc_tree_find(item, "content")); part;
          part = part->next) {
-        if (lc_json_is_text(lc_json_find(part, "type"), "refusal"))
+        if (lc_tree_is_text(lc_tree_find(part, "type"), "refusal"))
             return "refusal";
-        add_words(words, lc_json_find(part, "text"));
+        add_words(words, lc_tree_find(part, "text"));
     }
     return NULL;
 }
 
-static const char *judge_response(const lc_json *body, lc_buffer *words)
+static const char *judge_response(const lc_tree *body, lc_buffer *words)
 {
     const char *why = NULL;
     int other = 0;
-    for (lc_json *item = lc_json_children(lc_json_find(body, "output")); item;
+    for (lc_tree *item = lc_tree_children(lc_tree_find(body, "output")); item;
          item = item->next) {
-        const lc_json *type = lc_json_find(item, "type");
+        const lc_tree *type = lc_tree_find(item, "type");
         const char *word = judge_item(item, words);
         why = why ? why : word;
-        other |= !lc_json_is_text(type, "message") && !lc_json_is_text(type, "reasoning");
+        other |= !lc_tree_is_text(type, "message") && !lc_tree_is_text(type, "reasoning");
     }
-    const lc_json *status = lc_json_find(body, "status");
-    if (lc_json_is_text(status, "incomplete"))
+    const lc_tree *status = lc_tree_find(body, "status");
+    if (lc_tree_is_text(status, "incomplete"))
         return judge_ending(
             response_endings,
-            lc_json_find(lc_json_find(body, "incomplete_details"), "reason"));
-    if (lc_json_is_text(status, "failed") || lc_json_is_text(status, "cancelled"))
+            lc_tree_find(lc_tree_find(body, "incomplete_details"), "reason"));
+    if (lc_tree_is_text(status, "failed") || lc_tree_is_text(status, "cancelled"))
         return "error";
-    if (!lc_json_is_text(status, "completed"))
+    if (!lc_tree_is_text(status, "completed"))
         return "unfinished";
     return why || words->size || other ? why : "empty";
 }
 
-static const char *judge_embeddings(const lc_json *body)
+static const char *judge_embeddings(const lc_tree *body)
 {
-    const lc_json *item = lc_json_children(lc_json_find(body, "data"));
+    const lc_tree *item = lc_tree_children(lc_tree_find(body, "data"));
     if (!item)
         return "empty";
     for (; item; item = item->next) {
-        const lc_json *vector = lc_json_find(item, "embedding");
+        const lc_tree *vector = lc_tree_find(item, "embedding");
         if (!has_children(vector) && !says_something(vector))
             return "empty";
     }
     return NULL;
 }
 
-static const char *judge(lc_protocol protocol, const lc_json *body, lc_buffer *words)
+static const char *judge(lc_protocol protocol, const lc_tree *body, lc_buffer *words)
 {
-    if (!lc_json_is_type(body, LC_JSON_OBJECT))
+    if (!lc_tree_is_type(body, LC_TREE_OBJECT))
         return "unparsable";
-    if (!lc_json_is_nothing(lc_json_find(body, "error")) ||
-        lc_json_is_text(lc_json_find(body, "type"), "error"))
+    if (!lc_tree_is_nothing(lc_tree_find(body, "error")) ||
+        lc_tree_is_text(lc_tree_find(body, "type"), "error"))
         return "error";
     switch (protocol) {
     case LC_PROTOCOL_CHAT:
@@ -217,20 +217,20 @@ static const char *judge(lc_protocol protocol, const lc_json *body, lc_buffer *w
  * -------------------------------------------------------------------------------------------
  */
 
-static int64_t count_of(const lc_json *usage, const char *name)
+static int64_t count_of(const lc_tree *usage, const char *name)
 {
     const int64_t most = INT64_C(1) << 50; /* so that sums cannot overflow */
     int64_t number = 0;
-    if (lc_json_integer(lc_json_find(usage, name), &number) || number < 0)
+    if (lc_tree_integer(lc_tree_find(usage, name), &number) || number < 0)
         return 0;
     return number < most ? number : most;
 }
 
-static void read_usage(lc_protocol protocol, const lc_json *body, lc_answer_facts *facts)
+static void read_usage(lc_protocol protocol, const lc_tree *body, lc_answer_facts *facts)
 {
-    const lc_json *usage = lc_json_find(body, "usage");
+    const lc_tree *usage = lc_tree_find(body, "usage");
     int openai = protocol != LC_PROTOCOL_MESSAGES && protocol != LC_PROTOCOL_RESPONSES;
-    if (!lc_json_is_type(usage, LC_JSON_OBJECT))
+    if (!lc_tree_is_type(usage, LC_TREE_OBJECT))
         return;
     facts->has_usage = 1;
     facts->input_tokens = count_of(usage, openai ? "prompt_tokens" : "input_tokens");
@@ -242,14 +242,14 @@ static void read_usage(lc_protocol protocol, const lc_json *body, lc_answer_fact
                                count_of(usage, "cache_read_input_tokens");
 }
 
-static char *model_of(const lc_json *body)
+static char *model_of(const lc_tree *body)
 {
-    const lc_json *model = lc_json_find(body, "model");
-    int text = lc_json_is_type(model, LC_JSON_STRING);
+    const lc_tree *model = lc_tree_find(body, "model");
+    int text = lc_tree_is_type(model, LC_TREE_STRING);
     return lc_strndup(text ? model->text : "", text ? model->size : 0);
 }
 
-static int read_facts(lc_protocol protocol, const lc_json *body, lc_answer_facts *facts)
+static int read_facts(lc_protocol protocol, const lc_tree *body, lc_answer_facts *facts)
 {
     lc_buffer words;
     lc_buffer_init(&words, 0);
@@ -266,9 +266,9 @@ int lc_answer_read(lc_protocol protocol, const char *body, size_t size,
                    lc_answer_facts *facts, llmcache_error *err)
 {
     lc_arena arena = {0};
-    lc_json *root = NULL;
+    lc_tree *root = NULL;
     lc_answer_facts fresh = {0};
-    int status = lc_json_read(&arena, body, size, &root, NULL);
+    int status = lc_tree_read(&arena, body, size, &root, NULL);
     if (status != LLMCACHE_MEMORY)
         status = read_facts(protocol, status ? NULL : root, &fresh);
     lc_arena_done(&arena);

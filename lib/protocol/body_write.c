@@ -28,7 +28,7 @@ static int give(lc_buffer *body, llmcache_error *err)
 static void put_text(lc_buffer *out, const char *before, const char *text)
 {
     lc_buffer_text(out, before);
-    lc_json_write_string(text, strlen(text), out);
+    lc_tree_write_string(text, strlen(text), out);
 }
 
 /* ---- Questions

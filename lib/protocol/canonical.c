@@ -93,7 +93,7 @@ static int read_exponent(const char *at, const char *end, int64_t *power)
     return 0;
 }
 
-static int read_decimal(const lc_json *number, decimal *d)
+static int read_decimal(const lc_tree *number, decimal *d)
 {
     const char *end = number->text + number->size;
     const char *begin = number->text + (*number->text == '-');
@@ -119,7 +119,7 @@ static int read_decimal(const lc_json *number, decimal *d)
     return 0;
 }
 
-static void put_number(lc_canonical *form, const lc_json *number)
+static void put_number(lc_canonical *form, const lc_tree *number)
 {
     decimal d;
     if (read_decimal(number, &d)) {
@@ -145,18 +145,18 @@ static void put_number(lc_canonical *form, const lc_json *number)
  * --------------------------------------------------------------------------------------
  */
 
-void lc_canonical_member(lc_canonical *form, const lc_json *member)
+void lc_canonical_member(lc_canonical *form, const lc_tree *member)
 {
     put_letter(form, 'k');
     lc_canonical_bytes(form, member->name, member->name_size);
     lc_canonical_value(form, member);
 }
 
-static void put_object(lc_canonical *form, const lc_json *object)
+static void put_object(lc_canonical *form, const lc_tree *object)
 {
     put_letter(form, '{');
     if (object->size > 1) {
-        lc_json **sorted = lc_json_sorted(object);
+        lc_tree **sorted = lc_tree_sorted(object);
         if (!sorted) {
             form->status = LLMCACHE_MEMORY;
             return;
@@ -170,29 +170,29 @@ static void put_object(lc_canonical *form, const lc_json *object)
     put_letter(form, '}');
 }
 
-static void put_array(lc_canonical *form, const lc_json *array)
+static void put_array(lc_canonical *form, const lc_tree *array)
 {
     put_letter(form, '[');
-    for (const lc_json *item = array->first; item && !form->status; item = item->next)
+    for (const lc_tree *item = array->first; item && !form->status; item = item->next)
         lc_canonical_value(form, item);
     put_letter(form, ']');
 }
 
-void lc_canonical_value(lc_canonical *form, const lc_json *value)
+void lc_canonical_value(lc_canonical *form, const lc_tree *value)
 {
     static const char words[] = {
-        [LC_JSON_NULL] = 'n', [LC_JSON_FALSE] = 'f', [LC_JSON_TRUE] = 't'};
+        [LC_TREE_NULL] = 'n', [LC_TREE_FALSE] = 'f', [LC_TREE_TRUE] = 't'};
     switch (value->type) {
-    case LC_JSON_OBJECT:
+    case LC_TREE_OBJECT:
         put_object(form, value);
         break;
-    case LC_JSON_ARRAY:
+    case LC_TREE_ARRAY:
         put_array(form, value);
         break;
-    case LC_JSON_NUMBER:
+    case LC_TREE_NUMBER:
         put_number(form, value);
         break;
-    case LC_JSON_STRING:
+    case LC_TREE_STRING:
         if (value->marked)
             put_letter(form, 'Q');
         else

@@ -20,8 +20,8 @@ typedef struct lc_canonical {
 
 /* `purpose` keeps digests of different things apart. */
 void lc_canonical_init(lc_canonical *form, const char *purpose);
-void lc_canonical_member(lc_canonical *form, const lc_json *member);
-void lc_canonical_value(lc_canonical *form, const lc_json *value);
+void lc_canonical_member(lc_canonical *form, const lc_tree *member);
+void lc_canonical_value(lc_canonical *form, const lc_tree *value);
 void lc_canonical_bytes(lc_canonical *form, const void *bytes,
                         size_t size); /* with its length */
 /* Gives form->status; the digest is written when that is 0. */

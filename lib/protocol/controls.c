@@ -47,15 +47,15 @@ int lc_key_fields_read(const char *names, unsigned *bits, llmcache_error *err)
     return 0;
 }
 
-int lc_member_counts(const lc_json *member, unsigned key_fields)
+int lc_member_counts(const lc_tree *member, unsigned key_fields)
 {
     /* "stream": false says what its absence says. */
-    if (lc_json_named(member, "stream"))
-        return (key_fields & LC_KEY_STREAM) && lc_json_is_true(member);
-    if (lc_json_named(member, "cache"))
-        return !lc_json_is_type(member, LC_JSON_OBJECT);
+    if (lc_tree_named(member, "stream"))
+        return (key_fields & LC_KEY_STREAM) && lc_tree_is_true(member);
+    if (lc_tree_named(member, "cache"))
+        return !lc_tree_is_type(member, LC_TREE_OBJECT);
     for (size_t i = 0; i < KEY_FIELDS; i++)
-        if (lc_json_named(member, key_fields_table[i].name))
+        if (lc_tree_named(member, key_fields_table[i].name))
             return (key_fields & key_fields_table[i].bit) != 0;
     return 1;
 }
@@ -63,53 +63,53 @@ int lc_member_counts(const lc_json *member, unsigned key_fields)
 /* ---- The `cache` object
  * ---------------------------------------------------------------------------- */
 
-lc_json *lc_controls_find(const lc_json *body)
+lc_tree *lc_controls_find(const lc_tree *body)
 {
-    lc_json *cache = lc_json_find(body, "cache");
-    return lc_json_is_type(cache, LC_JSON_OBJECT) ? cache : NULL;
+    lc_tree *cache = lc_tree_find(body, "cache");
+    return lc_tree_is_type(cache, LC_TREE_OBJECT) ? cache : NULL;
 }
 
 /* Seconds, with up to three decimals, as milliseconds; -1 for what is no such number. */
-static int64_t read_seconds(const lc_json *value)
+static int64_t read_seconds(const lc_tree *value)
 {
     const int64_t most = INT64_MAX / 2000;
     int64_t seconds, ms = 0, digit = 100;
-    if (!lc_json_is_type(value, LC_JSON_NUMBER))
+    if (!lc_tree_is_type(value, LC_TREE_NUMBER))
         return -1;
     if (*value->text == '-')
         return 0;
-    if (lc_json_integer(value, &seconds) == 0)
+    if (lc_tree_integer(value, &seconds) == 0)
         return seconds > most ? most * 1000 : seconds * 1000;
     const char *point = memchr(value->text, '.', value->size),
                *end = value->text + value->size;
-    lc_json whole = {.type = LC_JSON_NUMBER, .text = value->text};
+    lc_tree whole = {.type = LC_TREE_NUMBER, .text = value->text};
     if (!point || memchr(value->text, 'e', value->size) ||
         memchr(value->text, 'E', value->size))
         return -1;
     whole.size = (uint32_t)(point - value->text);
-    if (lc_json_integer(&whole, &seconds) || seconds > most)
+    if (lc_tree_integer(&whole, &seconds) || seconds > most)
         return -1;
     for (const char *at = point + 1; at < end && digit; at++, digit /= 10)
         ms += (*at - '0') * digit;
     return seconds * 1000 + ms;
 }
 
-static int says_no(const lc_json *value)
+static int says_no(const lc_tree *value)
 {
-    return !lc_json_is_nothing(value) && !lc_json_is_type(value, LC_JSON_FALSE);
+    return !lc_tree_is_nothing(value) && !lc_tree_is_type(value, LC_TREE_FALSE);
 }
 
-int lc_controls_read(const lc_json *cache, lc_body_controls *controls)
+int lc_controls_read(const lc_tree *cache, lc_body_controls *controls)
 {
-    const lc_json *age = lc_json_find(cache, "s-maxage");
-    const lc_json *space = lc_json_find(cache, "namespace");
+    const lc_tree *age = lc_tree_find(cache, "s-maxage");
+    const lc_tree *space = lc_tree_find(cache, "namespace");
     *controls = (lc_body_controls){
-        .ttl_ms = read_seconds(lc_json_find(cache, "ttl")),
-        .max_age_ms = read_seconds(age ? age : lc_json_find(cache, "s-max-age")),
-        .no_cache = says_no(lc_json_find(cache, "no-cache")),
-        .no_store = says_no(lc_json_find(cache, "no-store")),
+        .ttl_ms = read_seconds(lc_tree_find(cache, "ttl")),
+        .max_age_ms = read_seconds(age ? age : lc_tree_find(cache, "s-max-age")),
+        .no_cache = says_no(lc_tree_find(cache, "no-cache")),
+        .no_store = says_no(lc_tree_find(cache, "no-store")),
     };
-    if (!lc_json_is_type(space, LC_JSON_STRING) || !space->size ||
+    if (!lc_tree_is_type(space, LC_TREE_STRING) || !space->size ||
         memchr(space->text, '\0', space->size))
         return 0;
     controls->space = lc_strndup(space->text, space->size);

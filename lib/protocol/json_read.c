@@ -20,7 +20,7 @@ typedef struct reader {
     llmcache_error *err;
 } reader;
 
-static int read_value(reader *in, lc_json *value);
+static int read_value(reader *in, lc_tree *value);
 
 static int refuse(reader *in, const char *what)
 {
@@ -194,7 +194,7 @@ static size_t skip_digits(reader *in)
     return in->at - from;
 }
 
-static int read_number(reader *in, lc_json *value)
+static int read_number(reader *in, lc_tree *value)
 {
     size_t begin = in->at;
     next_is(in, '-');
@@ -208,13 +208,13 @@ static int read_number(reader *in, lc_json *value)
         if (!skip_digits(in))
             return refuse(in, "bad number");
     }
-    value->type = LC_JSON_NUMBER;
+    value->type = LC_TREE_NUMBER;
     value->text = in->text + begin;
     value->size = (uint32_t)(in->at - begin);
     return 0;
 }
 
-static int read_word(reader *in, lc_json *value, const char *word, lc_json_type type)
+static int read_word(reader *in, lc_tree *value, const char *word, lc_tree_type type)
 {
     size_t length = strlen(word);
     if (in->size - in->at < length || memcmp(in->text + in->at, word, length) != 0)
@@ -227,26 +227,26 @@ static int read_word(reader *in, lc_json *value, const char *word, lc_json_type 
 /* ---- Containers
  * ------------------------------------------------------------------------------------ */
 
-static lc_json *new_child(reader *in)
+static lc_tree *new_child(reader *in)
 {
-    lc_json *child = lc_arena_take(in->arena, sizeof *child);
+    lc_tree *child = lc_arena_take(in->arena, sizeof *child);
     if (child)
-        *child = (lc_json){0};
+        *child = (lc_tree){0};
     else
         lc_fail_memory(in->err);
     return child;
 }
 
-static int read_array(reader *in, lc_json *array)
+static int read_array(reader *in, lc_tree *array)
 {
-    lc_json **link = &array->first;
-    array->type = LC_JSON_ARRAY;
+    lc_tree **link = &array->first;
+    array->type = LC_TREE_ARRAY;
     in->at++;
     skip_space(in);
     if (next_is(in, ']'))
         return 0;
     for (;;) {
-        lc_json *item = new_child(in);
+        lc_tree *item = new_child(in);
         if (!item)
             return LLMCACHE_MEMORY;
         int status = read_value(in, item);
@@ -263,22 +263,22 @@ static int read_array(reader *in, lc_json *array)
     }
 }
 
-static int same_name(const lc_json *a, const lc_json *b)
+static int same_name(const lc_tree *a, const lc_tree *b)
 {
     return a->name_size == b->name_size && memcmp(a->name, b->name, a->name_size) == 0;
 }
 
 /* Two members of one name mean something else to every reader; few are compared in pairs,
  * many sorted. */
-static int check_names(reader *in, const lc_json *object)
+static int check_names(reader *in, const lc_tree *object)
 {
     int twice = 0;
     if (object->size <= 16) {
-        for (const lc_json *a = object->first; a && !twice; a = a->next)
-            for (const lc_json *b = a->next; b && !twice; b = b->next)
+        for (const lc_tree *a = object->first; a && !twice; a = a->next)
+            for (const lc_tree *b = a->next; b && !twice; b = b->next)
                 twice = same_name(a, b);
     } else {
-        lc_json **sorted = lc_json_sorted(object);
+        lc_tree **sorted = lc_tree_sorted(object);
         if (!sorted)
             return lc_fail_memory(in->err);
         for (uint32_t i = 1; i < object->size && !twice; i++)
@@ -288,7 +288,7 @@ static int check_names(reader *in, const lc_json *object)
     return twice ? refuse(in, "two members of the same name in the object that ends") : 0;
 }
 
-static int read_member(reader *in, lc_json *member)
+static int read_member(reader *in, lc_tree *member)
 {
     skip_space(in);
     member->name_at = (uint32_t)in->at;
@@ -303,16 +303,16 @@ static int read_member(reader *in, lc_json *member)
     return read_value(in, member);
 }
 
-static int read_object(reader *in, lc_json *object)
+static int read_object(reader *in, lc_tree *object)
 {
-    lc_json **link = &object->first;
-    object->type = LC_JSON_OBJECT;
+    lc_tree **link = &object->first;
+    object->type = LC_TREE_OBJECT;
     in->at++;
     skip_space(in);
     if (next_is(in, '}'))
         return 0;
     for (;;) {
-        lc_json *member = new_child(in);
+        lc_tree *member = new_child(in);
         if (!member)
             return LLMCACHE_MEMORY;
         int status = read_member(in, member);
@@ -329,16 +329,16 @@ static int read_object(reader *in, lc_json *object)
     }
 }
 
-static int read_container(reader *in, lc_json *value)
+static int read_container(reader *in, lc_tree *value)
 {
-    if (++in->depth > LC_JSON_DEPTH)
+    if (++in->depth > LC_TREE_DEPTH)
         return refuse(in, "nested too deep");
     int status = in->text[in->at] == '{' ? read_object(in, value) : read_array(in, value);
     in->depth--;
     return status;
 }
 
-static int read_value(reader *in, lc_json *value)
+static int read_value(reader *in, lc_tree *value)
 {
     skip_space(in);
     value->start = (uint32_t)in->at;
@@ -349,17 +349,17 @@ static int read_value(reader *in, lc_json *value)
         status = read_container(in, value);
         break;
     case '"':
-        value->type = LC_JSON_STRING;
+        value->type = LC_TREE_STRING;
         status = read_string(in, &value->text, &value->size);
         break;
     case 't':
-        status = read_word(in, value, "true", LC_JSON_TRUE);
+        status = read_word(in, value, "true", LC_TREE_TRUE);
         break;
     case 'f':
-        status = read_word(in, value, "false", LC_JSON_FALSE);
+        status = read_word(in, value, "false", LC_TREE_FALSE);
         break;
     case 'n':
-        status = read_word(in, value, "null", LC_JSON_NULL);
+        status = read_word(in, value, "null", LC_TREE_NULL);
         break;
     default:
         status = read_number(in, value);
@@ -368,13 +368,13 @@ static int read_value(reader *in, lc_json *value)
     return status;
 }
 
-int lc_json_read(lc_arena *arena, const char *text, size_t size, lc_json **root,
+int lc_tree_read(lc_arena *arena, const char *text, size_t size, lc_tree **root,
                  llmcache_error *err)
 {
     reader in = {.arena = arena, .text = text, .size = size, .err = err};
     if (size >= UINT32_MAX)
         return lc_fail(err, LLMCACHE_INVALID, "body: too large to be read");
-    lc_json *value = new_child(&in);
+    lc_tree *value = new_child(&in);
     if (!value)
         return LLMCACHE_MEMORY;
     int status = read_value(&in, value);

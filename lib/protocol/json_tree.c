@@ -11,54 +11,54 @@
  * -------------------------------------------------------------------------------------
  */
 
-lc_json *lc_json_children(const lc_json *value)
+lc_tree *lc_tree_children(const lc_tree *value)
 {
-    return value && value->type >= LC_JSON_ARRAY ? value->first : NULL;
+    return value && value->type >= LC_TREE_ARRAY ? value->first : NULL;
 }
 
-int lc_json_is_type(const lc_json *value, lc_json_type type)
+int lc_tree_is_type(const lc_tree *value, lc_tree_type type)
 {
     return value && value->type == type;
 }
 
-int lc_json_named(const lc_json *member, const char *name)
+int lc_tree_named(const lc_tree *member, const char *name)
 {
     size_t size = strlen(name);
     return member->name_size == size && memcmp(member->name, name, size) == 0;
 }
 
-lc_json *lc_json_find(const lc_json *object, const char *name)
+lc_tree *lc_tree_find(const lc_tree *object, const char *name)
 {
-    if (!lc_json_is_type(object, LC_JSON_OBJECT))
+    if (!lc_tree_is_type(object, LC_TREE_OBJECT))
         return NULL;
-    for (lc_json *member = object->first; member; member = member->next)
-        if (lc_json_named(member, name))
+    for (lc_tree *member = object->first; member; member = member->next)
+        if (lc_tree_named(member, name))
             return member;
     return NULL;
 }
 
-int lc_json_is_text(const lc_json *value, const char *text)
+int lc_tree_is_text(const lc_tree *value, const char *text)
 {
     size_t size = strlen(text);
-    return lc_json_is_type(value, LC_JSON_STRING) && value->size == size &&
+    return lc_tree_is_type(value, LC_TREE_STRING) && value->size == size &&
            memcmp(value->text, text, size) == 0;
 }
 
-int lc_json_is_true(const lc_json *value)
+int lc_tree_is_true(const lc_tree *value)
 {
-    return lc_json_is_type(value, LC_JSON_TRUE);
+    return lc_tree_is_type(value, LC_TREE_TRUE);
 }
 
-int lc_json_is_nothing(const lc_json *value)
+int lc_tree_is_nothing(const lc_tree *value)
 {
-    return !value || value->type == LC_JSON_NULL;
+    return !value || value->type == LC_TREE_NULL;
 }
 
 /* Locale's decimal point plays no part: the digits are counted, not handed to strtod. */
-int lc_json_integer(const lc_json *value, int64_t *number)
+int lc_tree_integer(const lc_tree *value, int64_t *number)
 {
     char digits[48];
-    if (!lc_json_is_type(value, LC_JSON_NUMBER) || value->size >= sizeof digits)
+    if (!lc_tree_is_type(value, LC_TREE_NUMBER) || value->size >= sizeof digits)
         return -1;
     memcpy(digits, value->text, value->size);
     digits[value->size] = '\0';
@@ -90,21 +90,21 @@ int lc_json_integer(const lc_json *value, int64_t *number)
 
 static int by_name(const void *left, const void *right)
 {
-    const lc_json *a = *(lc_json *const *)left, *b = *(lc_json *const *)right;
+    const lc_tree *a = *(lc_tree *const *)left, *b = *(lc_tree *const *)right;
     uint32_t common = a->name_size < b->name_size ? a->name_size : b->name_size;
     int order = memcmp(a->name, b->name, common);
     return order ? order : (a->name_size > b->name_size) - (a->name_size < b->name_size);
 }
 
-lc_json **lc_json_sorted(const lc_json *object)
+lc_tree **lc_tree_sorted(const lc_tree *object)
 {
-    lc_json **members = lc_alloc_array(object->size, sizeof(lc_json *));
+    lc_tree **members = lc_alloc_array(object->size, sizeof(lc_tree *));
     uint32_t count = 0;
     if (!members)
         return NULL;
-    for (lc_json *member = object->first; member; member = member->next)
+    for (lc_tree *member = object->first; member; member = member->next)
         members[count++] = member;
-    qsort(members, count, sizeof(lc_json *), by_name);
+    qsort(members, count, sizeof(lc_tree *), by_name);
     return members;
 }
 
@@ -112,11 +112,11 @@ lc_json **lc_json_sorted(const lc_json *object)
  * ----------------------------------------------------------------------------------------
  */
 
-lc_json *lc_json_new(lc_arena *arena, lc_json_type type)
+lc_tree *lc_tree_new(lc_arena *arena, lc_tree_type type)
 {
-    lc_json *value = lc_arena_take(arena, sizeof *value);
+    lc_tree *value = lc_arena_take(arena, sizeof *value);
     if (value)
-        *value = (lc_json){.type = (uint8_t)type};
+        *value = (lc_tree){.type = (uint8_t)type};
     return value;
 }
 
@@ -128,9 +128,9 @@ static const char *copy_text(lc_arena *arena, const char *text, size_t size)
     return copy;
 }
 
-lc_json *lc_json_string(lc_arena *arena, const char *text, size_t size)
+lc_tree *lc_tree_string(lc_arena *arena, const char *text, size_t size)
 {
-    lc_json *value = lc_json_new(arena, LC_JSON_STRING);
+    lc_tree *value = lc_tree_new(arena, LC_TREE_STRING);
     if (!value || !(value->text = copy_text(arena, text, size)))
         return NULL;
     value->size = (uint32_t)size;
@@ -138,19 +138,19 @@ lc_json *lc_json_string(lc_arena *arena, const char *text, size_t size)
 }
 
 /* Recursion is bounded by the depth that reading allows. */
-lc_json *lc_json_copy(lc_arena *arena, const lc_json *value)
+lc_tree *lc_tree_copy(lc_arena *arena, const lc_tree *value)
 {
-    lc_json *copy = lc_json_new(arena, (lc_json_type)value->type);
+    lc_tree *copy = lc_tree_new(arena, (lc_tree_type)value->type);
     if (!copy)
         return NULL;
-    if (value->type < LC_JSON_ARRAY) {
+    if (value->type < LC_TREE_ARRAY) {
         copy->size = value->size;
         copy->text = copy_text(arena, value->text, value->size);
         return copy->text ? copy : NULL;
     }
-    lc_json **link = &copy->first;
-    for (const lc_json *child = value->first; child; child = child->next) {
-        lc_json *twin = lc_json_copy(arena, child);
+    lc_tree **link = &copy->first;
+    for (const lc_tree *child = value->first; child; child = child->next) {
+        lc_tree *twin = lc_tree_copy(arena, child);
         if (!twin)
             return NULL;
         if (child->name &&
@@ -164,11 +164,11 @@ lc_json *lc_json_copy(lc_arena *arena, const lc_json *value)
     return copy;
 }
 
-int lc_json_add(lc_json *array, lc_json *value)
+int lc_tree_add(lc_tree *array, lc_tree *value)
 {
     if (!value)
         return LLMCACHE_MEMORY;
-    lc_json **link = &array->first;
+    lc_tree **link = &array->first;
     while (*link)
         link = &(*link)->next;
     *link = value;
@@ -176,13 +176,13 @@ int lc_json_add(lc_json *array, lc_json *value)
     return 0;
 }
 
-int lc_json_set(lc_arena *arena, lc_json *object, const char *name, size_t name_size,
-                lc_json *value)
+int lc_tree_set(lc_arena *arena, lc_tree *object, const char *name, size_t name_size,
+                lc_tree *value)
 {
     if (!value || !(value->name = copy_text(arena, name, name_size)))
         return LLMCACHE_MEMORY;
     value->name_size = (uint32_t)name_size;
-    lc_json **link = &object->first;
+    lc_tree **link = &object->first;
     while (*link && ((*link)->name_size != name_size ||
                      memcmp((*link)->name, name, name_size) != 0))
         link = &(*link)->next;
@@ -194,10 +194,10 @@ int lc_json_set(lc_arena *arena, lc_json *object, const char *name, size_t name_
     return 0;
 }
 
-void lc_json_drop(lc_json *object, const char *name)
+void lc_tree_drop(lc_tree *object, const char *name)
 {
-    for (lc_json **link = &object->first; *link; link = &(*link)->next)
-        if (lc_json_named(*link, name)) {
+    for (lc_tree **link = &object->first; *link; link = &(*link)->next)
+        if (lc_tree_named(*link, name)) {
             *link = (*link)->next;
             object->size--;
             return;
@@ -212,7 +212,7 @@ static size_t grown_room(size_t size)
     return room;
 }
 
-int lc_json_append(lc_arena *arena, lc_json *string, const char *text, size_t size)
+int lc_tree_append(lc_arena *arena, lc_tree *string, const char *text, size_t size)
 {
     size_t sum = string->size + size;
     if (sum >= UINT32_MAX)
@@ -262,7 +262,7 @@ static void write_escape(const char *text, size_t length, lc_buffer *out)
         lc_buffer_text(out, text[2] & 1 ? "\\u2029" : "\\u2028");
 }
 
-int lc_json_write_string(const char *text, size_t size, lc_buffer *out)
+int lc_tree_write_string(const char *text, size_t size, lc_buffer *out)
 {
     lc_buffer_byte(out, '"');
     for (size_t at = 0; at < size;) {
@@ -277,36 +277,36 @@ int lc_json_write_string(const char *text, size_t size, lc_buffer *out)
     return lc_buffer_byte(out, '"');
 }
 
-static int write_children(const lc_json *value, lc_buffer *out)
+static int write_children(const lc_tree *value, lc_buffer *out)
 {
-    int object = value->type == LC_JSON_OBJECT;
+    int object = value->type == LC_TREE_OBJECT;
     lc_buffer_byte(out, object ? '{' : '[');
-    for (const lc_json *child = value->first; child; child = child->next) {
+    for (const lc_tree *child = value->first; child; child = child->next) {
         if (child != value->first)
             lc_buffer_byte(out, ',');
         if (object) {
-            lc_json_write_string(child->name, child->name_size, out);
+            lc_tree_write_string(child->name, child->name_size, out);
             lc_buffer_byte(out, ':');
         }
-        if (lc_json_write(child, out))
+        if (lc_tree_write(child, out))
             break;
     }
     return lc_buffer_byte(out, object ? '}' : ']');
 }
 
-int lc_json_write(const lc_json *value, lc_buffer *out)
+int lc_tree_write(const lc_tree *value, lc_buffer *out)
 {
     switch (value->type) {
-    case LC_JSON_NULL:
+    case LC_TREE_NULL:
         return lc_buffer_text(out, "null");
-    case LC_JSON_FALSE:
+    case LC_TREE_FALSE:
         return lc_buffer_text(out, "false");
-    case LC_JSON_TRUE:
+    case LC_TREE_TRUE:
         return lc_buffer_text(out, "true");
-    case LC_JSON_NUMBER:
+    case LC_TREE_NUMBER:
         return lc_buffer_add(out, value->text, value->size);
-    case LC_JSON_STRING:
-        return lc_json_write_string(value->text, value->size, out);
+    case LC_TREE_STRING:
+        return lc_tree_write_string(value->text, value->size, out);
     default:
         return write_children(value, out);
     }

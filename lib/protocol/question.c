@@ -18,20 +18,20 @@
  */
 
 /* "float" is what an absent or null encoding_format means. */
-static int is_default_format(lc_protocol protocol, const lc_json *member)
+static int is_default_format(lc_protocol protocol, const lc_tree *member)
 {
     return protocol == LC_PROTOCOL_EMBEDDINGS &&
-           lc_json_named(member, "encoding_format") &&
-           (lc_json_is_nothing(member) || lc_json_is_text(member, "float"));
+           lc_tree_named(member, "encoding_format") &&
+           (lc_tree_is_nothing(member) || lc_tree_is_text(member, "float"));
 }
 
-static int digest_context(const lc_json *body, unsigned key_fields, lc_question *question)
+static int digest_context(const lc_tree *body, unsigned key_fields, lc_question *question)
 {
     lc_canonical form;
     lc_canonical_init(&form, "llmcache question 1");
     const char *name = lc_protocol_name(question->protocol);
     lc_canonical_bytes(&form, name, strlen(name));
-    lc_json **members = lc_json_sorted(body);
+    lc_tree **members = lc_tree_sorted(body);
     if (!members)
         return LLMCACHE_MEMORY;
     for (uint32_t i = 0; i < body->size && !form.status; i++)
@@ -43,7 +43,7 @@ static int digest_context(const lc_json *body, unsigned key_fields, lc_question 
 }
 
 /* Adds one of the texts to the digest and, in its normal form, to what the user asked. */
-static int add_text(const lc_json *text, int first, int last, int trim,
+static int add_text(const lc_tree *text, int first, int last, int trim,
                     lc_canonical *form, lc_buffer *words)
 {
     const char *begin = text->text, *normal;
@@ -68,7 +68,7 @@ static int digest_shape(const lc_asked *asked, lc_question *question)
 {
     lc_buffer words;
     lc_canonical form;
-    lc_json *part, *text = lc_asked_first(asked, &part), *next;
+    lc_tree *part, *text = lc_asked_first(asked, &part), *next;
     int status = 0;
     if (!text) {
         memcpy(question->shape, question->context, sizeof question->shape);
@@ -93,11 +93,11 @@ static int digest_shape(const lc_asked *asked, lc_question *question)
  * ------------------------------------------------------------------------------------------
  */
 
-static int read_model(const lc_json *body, lc_question *question, llmcache_error *err)
+static int read_model(const lc_tree *body, lc_question *question, llmcache_error *err)
 {
-    const lc_json *model = lc_json_find(body, "model");
-    int text = lc_json_is_type(model, LC_JSON_STRING);
-    if (!text && !lc_json_is_nothing(model))
+    const lc_tree *model = lc_tree_find(body, "model");
+    int text = lc_tree_is_type(model, LC_TREE_STRING);
+    if (!text && !lc_tree_is_nothing(model))
         return lc_fail(err, LLMCACHE_INVALID, "body: model is not a string");
     if (text && memchr(model->text, '\0', model->size))
         return lc_fail(err, LLMCACHE_INVALID, "body: NUL in model");
@@ -105,28 +105,28 @@ static int read_model(const lc_json *body, lc_question *question, llmcache_error
     return question->model ? 0 : lc_fail_memory(err);
 }
 
-static int read_stream(const lc_json *body, lc_question *question, llmcache_error *err)
+static int read_stream(const lc_tree *body, lc_question *question, llmcache_error *err)
 {
-    const lc_json *stream = lc_json_find(body, "stream");
-    const lc_json *options = lc_json_find(body, "stream_options");
-    if (!lc_json_is_nothing(stream) && stream->type > LC_JSON_TRUE)
+    const lc_tree *stream = lc_tree_find(body, "stream");
+    const lc_tree *options = lc_tree_find(body, "stream_options");
+    if (!lc_tree_is_nothing(stream) && stream->type > LC_TREE_TRUE)
         return lc_fail(err, LLMCACHE_INVALID, "body: stream is neither true nor false");
-    if (!lc_json_is_nothing(options) && options->type != LC_JSON_OBJECT)
+    if (!lc_tree_is_nothing(options) && options->type != LC_TREE_OBJECT)
         return lc_fail(err, LLMCACHE_INVALID, "body: stream_options is not an object");
-    question->stream = lc_json_is_true(stream);
+    question->stream = lc_tree_is_true(stream);
     question->include_usage =
-        question->stream && lc_json_is_true(lc_json_find(options, "include_usage"));
+        question->stream && lc_tree_is_true(lc_tree_find(options, "include_usage"));
     return 0;
 }
 
 /* The caller's bytes without our member and the comma that went with it. */
-static int cut_controls(const char *body, size_t size, const lc_json *root,
+static int cut_controls(const char *body, size_t size, const lc_tree *root,
                         lc_question *question)
 {
-    const lc_json *cache = lc_controls_find(root), *before = NULL;
+    const lc_tree *cache = lc_controls_find(root), *before = NULL;
     if (!cache)
         return 0;
-    for (const lc_json *member = root->first; member != cache; member = member->next)
+    for (const lc_tree *member = root->first; member != cache; member = member->next)
         before = member;
     size_t from = before ? before->end : cache->name_at;
     size_t to = before || !cache->next ? cache->end : cache->next->name_at;
@@ -151,7 +151,7 @@ static const char *look_at_words(const lc_question *question)
 }
 
 static int read_tree(const char *body, size_t size, unsigned key_fields,
-                     const lc_json *root, lc_question *question, llmcache_error *err)
+                     const lc_tree *root, lc_question *question, llmcache_error *err)
 {
     int status = read_model(root, question, err);
     if (!status)
@@ -159,8 +159,8 @@ static int read_tree(const char *body, size_t size, unsigned key_fields,
     if (status)
         return status;
     lc_asked asked = lc_asked_find(question->protocol, root);
-    lc_json *part;
-    for (lc_json *text = lc_asked_first(&asked, &part); text; text = lc_asked_next(&part))
+    lc_tree *part;
+    for (lc_tree *text = lc_asked_first(&asked, &part); text; text = lc_asked_next(&part))
         text->marked = 1;
     if ((status = digest_context(root, key_fields, question)) ||
         (status = digest_shape(&asked, question)) ||
@@ -180,11 +180,11 @@ int lc_question_read(lc_protocol protocol, const char *body, size_t size,
                      unsigned key_fields, lc_question *question, llmcache_error *err)
 {
     lc_arena arena = {0};
-    lc_json *root;
+    lc_tree *root;
     lc_question fresh = {.protocol = protocol,
                          .controls = {.ttl_ms = -1, .max_age_ms = -1}};
-    int status = lc_json_read(&arena, body, size, &root, err);
-    if (!status && root->type != LC_JSON_OBJECT)
+    int status = lc_tree_read(&arena, body, size, &root, err);
+    if (!status && root->type != LC_TREE_OBJECT)
         status = lc_fail(err, LLMCACHE_INVALID, "body: not a JSON object");
     if (!status)
         status = read_tree(body, size, key_fields, root, &fresh, err);
