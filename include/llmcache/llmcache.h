@@ -104,7 +104,8 @@ LLMCACHE_EXPORT void llmcache_options_free(llmcache_options *options);
 LLMCACHE_EXPORT int llmcache_options_set(llmcache_options *options, const char *name,
                                          const char *value, llmcache_error *err);
 
-/* One row of the settings table. Secret settings have `value` "(set)" or "". */
+/* One row of the settings table. Secret settings have `value` "(set)" or ""; the password in a URI is
+ * shown as "***". */
 typedef struct llmcache_setting {
     const char *name;          /* "store-timeout-ms" */
     const char *type;          /* "text", "uri", "integer", "number", "duration", "size", "switch" */
@@ -121,6 +122,15 @@ typedef struct llmcache_setting {
  */
 LLMCACHE_EXPORT int llmcache_options_get(const llmcache_options *options, size_t position,
                                          llmcache_setting *setting);
+
+/*
+ * The value in force of the setting `name`: as text (secrets too: never show it), or as a number
+ * (durations in ms, sizes in bytes, switches 0 or 1). NULL or LLMCACHE_NOT_FOUND when there is no such
+ * setting, or it holds no number. The text lives as long as `options` is unchanged.
+ */
+LLMCACHE_EXPORT const char *llmcache_options_text(const llmcache_options *options, const char *name);
+LLMCACHE_EXPORT int llmcache_options_number(const llmcache_options *options, const char *name,
+                                            double *number);
 
 /* ---- Opening ------------------------------------------------------------------------------- */
 

@@ -173,20 +173,52 @@ static int keep_number(lc_settings *settings, int at, const char *value, llmcach
     return 0;
 }
 
+/*
+ * The URI with "***" for its password: what stands between the first colon of the user part and its @.
+ * NULL in *shown when there is none.
+ */
+static int hide_password(const char *uri, char **shown)
+{
+    const char *user = strstr(uri, "://");
+    user = user ? user + 3 : uri;
+    size_t part = strcspn(user, "/?#");
+    const char *at = memrchr(user, '@', part);
+    const char *colon = at ? memchr(user, ':', (size_t)(at - user)) : NULL;
+    *shown = NULL;
+    if (!colon)
+        return 0;
+    lc_buffer out;
+    lc_buffer_init(&out, 0);
+    lc_buffer_add(&out, uri, (size_t)(colon + 1 - uri));
+    lc_buffer_text(&out, "***");
+    lc_buffer_text(&out, at);
+    if (out.broken) {
+        lc_buffer_done(&out);
+        return LLMCACHE_MEMORY;
+    }
+    *shown = lc_buffer_take(&out, NULL);
+    return 0;
+}
+
 static int keep(lc_settings *settings, int at, const char *value, lc_origin origin,
                 llmcache_error *err)
 {
-    char *copy = lc_strdup(value);
-    if (!copy)
+    char *copy = lc_strdup(value), *shown = NULL;
+    if (!copy || (rows[at].type == LC_URI && hide_password(value, &shown))) {
+        lc_free(copy);
         return lc_fail_memory(err);
+    }
     int code = is_text(rows[at].type) ? keep_text(settings, at, value, err)
                                       : keep_number(settings, at, value, err);
     if (code) {
         lc_free(copy);
+        lc_free(shown);
         return code;
     }
     lc_free(settings->text[at]);
+    lc_free(settings->shown[at]);
     settings->text[at] = copy;
+    settings->shown[at] = shown;
     settings->origin[at] = (unsigned char)origin;
     return 0;
 }
@@ -212,6 +244,7 @@ void lc_settings_done(lc_settings *settings)
         if (is_text(rows[i].type))
             lc_free(*(char **)(void *)((char *)settings + rows[i].offset));
         lc_free(settings->text[i]);
+        lc_free(settings->shown[i]);
     }
     memset(settings, 0, sizeof *settings);
 }
@@ -251,6 +284,20 @@ int lc_settings_set(lc_settings *settings, const char *name, const char *value, 
     return keep(settings, at, value, origin, err);
 }
 
+const char *lc_settings_text(const lc_settings *settings, const char *name)
+{
+    int at = find(name);
+    return at < 0 ? NULL : settings->text[at];
+}
+
+int lc_settings_number(const lc_settings *settings, const char *name, double *number)
+{
+    int at = find(name);
+    if (at < 0 || is_text(rows[at].type))
+        return LLMCACHE_NOT_FOUND;
+    return read_value(&rows[at], settings->text[at], number) ? LLMCACHE_NOT_FOUND : 0;
+}
+
 static const char *type_shown(lc_setting_type type)
 {
     return type == LC_SECRET ? "text" : type == LC_MILLIS ? "duration" : type_names[type];
@@ -270,6 +317,8 @@ int lc_settings_describe(const lc_settings *settings, size_t position, llmcache_
         return LLMCACHE_NOT_FOUND;
     const row *r = &rows[position];
     const char *value = settings ? settings->text[position] : r->value;
+    if (settings && settings->shown[position])
+        value = settings->shown[position];
     if (r->type == LC_SECRET && *value)
         value = "(set)";
     *out = (llmcache_setting){

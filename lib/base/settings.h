@@ -37,6 +37,7 @@ typedef struct lc_settings {
 #undef LC_SETTING
     unsigned char origin[LC_SETTING_COUNT]; /* lc_origin */
     char *text[LC_SETTING_COUNT];           /* as given */
+    char *shown[LC_SETTING_COUNT];          /* a URI without its password, NULL where text may be shown */
 } lc_settings;
 
 /* Texts are never NULL in initialised settings. done accepts half-made ones that were zeroed. */
@@ -50,6 +51,10 @@ int lc_settings_set(lc_settings *settings, const char *name, const char *value, 
 
 /* `.env` (path NULL: LLMCACHE_ENV_FILE or ./.env; absent is fine), then the environment. */
 int lc_settings_read_environment(lc_settings *settings, const char *path, llmcache_error *err);
+
+/* The value of one setting as text, or as a number; NULL, LLMCACHE_NOT_FOUND as the public header says. */
+const char *lc_settings_text(const lc_settings *settings, const char *name);
+int lc_settings_number(const lc_settings *settings, const char *name, double *number);
 
 /* Row `position` as the public header has it; LLMCACHE_NOT_FOUND past the end. settings may be NULL. */
 int lc_settings_describe(const lc_settings *settings, size_t position, llmcache_setting *row);
