@@ -13,8 +13,7 @@
 #define HAS_LEAF (1u << 8)
 #define IS_VALUE (1u << 31)
 
-/* ---- Reading
- * ----------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------- */
 
 int lc_charsmap_open(lc_span blob, lc_charsmap *map, llmcache_error *err)
 {

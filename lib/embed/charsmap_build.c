@@ -66,8 +66,7 @@ void lc_charsmap_add(lc_charsmap_builder *builder, lc_span from, lc_span to)
     builder->broken = builder->keys.broken ? builder->keys.broken : builder->texts.broken;
 }
 
-/* ---- The trie
- * ---------------------------------------------------------------------------- */
+/* ---- The trie -------------------------------------------------------------------- */
 
 typedef struct trie {
     const map_rule *rules;

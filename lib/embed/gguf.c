@@ -51,7 +51,7 @@ static int take_name(lc_cursor *from, size_t max, lc_span *name)
     return 0;
 }
 
-/* ---- Keys -------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------ */
 
 static int take_array(lc_cursor *from, lc_gguf_array *array)
 {
@@ -128,7 +128,7 @@ static int read_keys(lc_gguf *gguf, lc_cursor *from, uint64_t count, llmcache_er
     return 0;
 }
 
-/* ---- Tensors ----------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------- */
 
 /* Works out the bytes of the tensor, refusing shapes that overflow or cut a block. */
 static int measure(lc_gguf_tensor *tensor)
@@ -230,7 +230,7 @@ static int read_tensors(lc_gguf *gguf, lc_cursor *from, uint64_t count,
     return rc;
 }
 
-/* ---- Opening ----------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------- */
 
 static int read_header(lc_cursor *from, uint64_t *tensors, uint64_t *keys,
                        llmcache_error *err)

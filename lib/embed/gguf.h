@@ -29,7 +29,7 @@ int lc_gguf_open_memory(const void *bytes, size_t size, lc_gguf **gguf,
 
 void lc_gguf_close(lc_gguf *gguf);
 
-/* ---- Keys -------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------ */
 
 /*
  * What a getter does about an absent key: LC_GGUF_NEEDED fails with LLMCACHE_CORRUPT,
@@ -99,7 +99,7 @@ int64_t lc_gguf_integer_at(const lc_gguf_array *array, uint64_t i);
 /* Takes the first text off an array that lc_gguf_texts gave; 0 when none is left. */
 int lc_gguf_next_text(lc_gguf_array *array, lc_span *text);
 
-/* ---- Tensors ----------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------- */
 
 #define LC_GGUF_NAME_SIZE 64
 

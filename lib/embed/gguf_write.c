@@ -96,8 +96,7 @@ void lc_gguf_add_bytes(lc_gguf_writer *writer, const void *bytes, size_t size)
     lc_buffer_add(&writer->keys, bytes, size);
 }
 
-/* ---- Tensors
- * ----------------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------- */
 
 static int make_room(lc_gguf_writer *writer)
 {
@@ -152,8 +151,7 @@ static void add_description(lc_buffer *to, const lc_gguf_tensor *tensor, uint64_
     add_number(to, offset, 8);
 }
 
-/* ---- The file
- * ---------------------------------------------------------------------------- */
+/* ---- The file -------------------------------------------------------------------- */
 
 /* Bytes on their way to the file. */
 typedef struct outlet {

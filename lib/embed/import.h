@@ -7,16 +7,7 @@
 #define LC_EMBED_IMPORT_H
 
 #include "embed/gguf_write.h"
-
-/* llama.cpp's kinds of tokens (tokenizer.ggml.token_type). */
-typedef enum lc_token_type {
-    LC_TOKEN_NORMAL = 1,
-    LC_TOKEN_UNKNOWN,
-    LC_TOKEN_CONTROL,
-    LC_TOKEN_USER_DEFINED,
-    LC_TOKEN_UNUSED,
-    LC_TOKEN_BYTE
-} lc_token_type;
+#include "embed/vocab.h"
 
 /* How token states become one vector (bert.pooling_type). RANK: a classification head
  * scores a pair. */

@@ -102,8 +102,7 @@ static int open_pack(lc_span file, e5_pack *pack, llmcache_error *err)
     return 0;
 }
 
-/* ---- Tokenizer
- * --------------------------------------------------------------------------- */
+/* ---- Tokenizer ------------------------------------------------------------------- */
 
 static int piece_at(const e5_pack *pack, uint32_t id, lc_span *piece)
 {
@@ -159,8 +158,7 @@ static void put_piece_types(const e5_pack *pack, lc_gguf_writer *writer)
         lc_gguf_add_i32(writer, piece_type(&pack->head, id));
 }
 
-/* ---- Character map
- * ----------------------------------------------------------------------- */
+/* ---- Character map --------------------------------------------------------------- */
 
 /* One replacement of the pack: a code point, a count, that many code points. */
 static int add_rule(lc_cursor *from, lc_charsmap_builder *map)
@@ -271,8 +269,7 @@ static int put_tokenizer(const e5_pack *pack, lc_gguf_writer *writer, llmcache_e
     return put_charsmap(pack, writer, err);
 }
 
-/* ---- Tensors
- * ----------------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------- */
 
 typedef enum extent { NONE, HIDDEN, INNER, ROWS, POSITIONS, TYPES } extent;
 
