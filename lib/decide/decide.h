@@ -16,9 +16,9 @@
 
 #define LC_DETAIL_SIZE 64
 
-/* Every rule, in the order they speak: LC_RULE(NAME, "word", "what a veto of it means"). */
+/* Every rule, in the order they speak: LC_RULE(NAME, "word", function, "what a veto of it means"). */
 typedef enum lc_rule {
-#define LC_RULE(name, word, help) LC_RULE_##name,
+#define LC_RULE(name, word, function, help) LC_RULE_##name,
 #include "decide/rules.def"
 #undef LC_RULE
     LC_RULE_COUNT
@@ -42,7 +42,8 @@ typedef struct lc_side {
     size_t dim;
 } lc_side;
 
-#define LC_PIECES_MAX 64
+#define LC_PIECES_MAX 64  /* what the score was fitted on */
+#define LC_TEXT_MAX 8192  /* bytes; longer questions are not matched by meaning */
 
 typedef enum lc_language { LC_ENGLISH, LC_CHINESE, LC_LANGUAGE_COUNT } lc_language;
 
@@ -84,7 +85,7 @@ typedef struct lc_verdict {
     lc_word words[LC_RULE_COUNT];
 } lc_verdict;
 
-/* Judges one candidate. 0 with *verdict filled, or LLMCACHE_MEMORY (then do not serve). */
+/* Judges one candidate. 0, or LLMCACHE_MEMORY; *verdict is filled either way (then not to be served). */
 int lc_decide(const lc_side *question, const lc_side *candidate, double similarity,
               const lc_policy *policy, lc_verdict *verdict);
 

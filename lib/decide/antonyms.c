@@ -1,0 +1,226 @@
+/*
+ * English rows are looked up for each pair of words that only one side has: few, since near
+ * questions share most of theirs. Chinese rows are looked for as bytes, because Chinese has no
+ * word borders; a set of the characters present rules out nearly all rows by one look.
+ */
+#include "decide/antonyms.h"
+
+#include <string.h>
+
+enum row_kind { LISTED, NEGATED, MORE };
+
+struct row {
+    const char *left, *right;
+    enum row_kind kind;
+};
+
+#define LC_ANTONYM(left, right) {left, right, LISTED},
+#define LC_NEGATED(left, right) {left, right, NEGATED},
+#define LC_ANTONYM_MORE(left, right) {left, right, MORE},
+static const struct row english[] = {
+#include "decide/antonyms_en.def"
+};
+static const struct row chinese[] = {
+#include "decide/antonyms_zh.def"
+};
+#undef LC_ANTONYM
+#undef LC_NEGATED
+#undef LC_ANTONYM_MORE
+
+/* Prefixes that turn a word into its opposite, and pairs of prefixes that are opposites. */
+static const char *const negative_prefixes[] = {"un", "in", "im", "dis", "non", "de", "ir", "il",
+                                                "mis"};
+static const char *const opposite_prefixes[][2] = {
+    {"hyper", "hypo"}, {"macro", "micro"}, {"over", "under"}, {"pre", "post"}, {"inter", "intra"},
+    {"in", "out"},     {"up", "down"},     {"pro", "anti"},   {"endo", "exo"}, {"in", "ex"},
+};
+
+struct span {
+    const char *text;
+    size_t size;
+};
+
+static struct span term_of(const lc_reading *reading, size_t i)
+{
+    return (struct span){reading->text + reading->terms[i].at, reading->terms[i].size};
+}
+
+static int is(struct span span, const char *word)
+{
+    return strlen(word) == span.size && memcmp(span.text, word, span.size) == 0;
+}
+
+static int starts(struct span span, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return span.size > size && memcmp(span.text, prefix, size) == 0;
+}
+
+static struct span behind(struct span span, size_t size)
+{
+    return (struct span){span.text + size, span.size - size};
+}
+
+static int same(struct span a, struct span b)
+{
+    return a.size == b.size && memcmp(a.text, b.text, a.size) == 0;
+}
+
+/* unlock = un + lock, with more than three letters left. */
+static int negates(struct span longer, struct span shorter)
+{
+    for (size_t i = 0; i < sizeof negative_prefixes / sizeof negative_prefixes[0]; i++)
+        if (shorter.size > 3 && starts(longer, negative_prefixes[i]) &&
+            same(behind(longer, strlen(negative_prefixes[i])), shorter))
+            return 1;
+    return 0;
+}
+
+static int opposite_ends(struct span a, struct span b)
+{
+    for (size_t i = 0; i < sizeof opposite_prefixes / sizeof opposite_prefixes[0]; i++) {
+        const char *left = opposite_prefixes[i][0], *right = opposite_prefixes[i][1];
+        if (starts(a, left) && starts(b, right) && a.size > strlen(left) + 3 &&
+            same(behind(a, strlen(left)), behind(b, strlen(right))))
+            return 1;
+    }
+    /* harmful, harmless */
+    size_t stem = a.size > 3 ? a.size - 3 : 0;
+    return stem > 2 && b.size == stem + 4 && memcmp(a.text + stem, "ful", 3) == 0 &&
+           memcmp(b.text + stem, "less", 4) == 0 && memcmp(a.text, b.text, stem) == 0;
+}
+
+/* Are the two words opposites? Fills how. */
+static int opposites(struct span a, struct span b, lc_swap *swap)
+{
+    swap->listed = 1;
+    swap->negates = 0;
+    for (size_t i = 0; i < sizeof english / sizeof english[0]; i++) {
+        const struct row *row = &english[i];
+        if ((is(a, row->left) && is(b, row->right)) || (is(a, row->right) && is(b, row->left))) {
+            swap->listed = row->kind != MORE;
+            swap->negates = row->kind == NEGATED;
+            return 1;
+        }
+    }
+    if (negates(a, b) || negates(b, a))
+        return 1;
+    swap->listed = 0;
+    return opposite_ends(a, b) || opposite_ends(b, a);
+}
+
+static int same_term(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
+{
+    if (i >= a->term_count || j >= b->term_count)
+        return i >= a->term_count && j >= b->term_count;
+    return same(term_of(a, i), term_of(b, j));
+}
+
+/* Do the terms i..i_end of a and j..j_end of b stand between the same words on one side at least? A
+ * text's beginning is like its beginning, its end like its end. Position SIZE_MAX is before it. */
+static int anchored(const lc_reading *a, size_t i, size_t i_end, const lc_reading *b, size_t j,
+                    size_t j_end)
+{
+    return same_term(a, i - 1, b, j - 1) || same_term(a, i_end, b, j_end);
+}
+
+static size_t swaps_english(const lc_reading *a, const lc_reading *b, lc_swap *swaps, size_t room)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < a->term_count; i++) {
+        if (a->terms[i].kind != LC_TERM_WORD || lc_reading_shares(b, a, i))
+            continue;
+        for (size_t j = 0; j < b->term_count && count < room; j++) {
+            lc_swap swap;
+            if (b->terms[j].kind != LC_TERM_WORD || lc_reading_shares(a, b, j) ||
+                !opposites(term_of(a, i), term_of(b, j), &swap))
+                continue;
+            swap.a_at = a->terms[i].at, swap.a_size = a->terms[i].size;
+            swap.b_at = b->terms[j].at, swap.b_size = b->terms[j].size;
+            swap.anchored = anchored(a, i, i + 1, b, j, j + 1);
+            swaps[count++] = swap;
+            break;
+        }
+    }
+    return count;
+}
+
+/* Which Han characters a text has, by the low bits of their third byte and second byte. */
+typedef struct char_set {
+    uint64_t bits[64];
+} char_set;
+
+static void note_chars(const lc_reading *reading, char_set *set)
+{
+    *set = (char_set){{0}};
+    for (size_t i = 0; i < reading->term_count; i++) {
+        const unsigned char *at = (const unsigned char *)reading->text + reading->terms[i].at;
+        if (reading->terms[i].kind == LC_TERM_HAN)
+            set->bits[at[1] & 63] |= (uint64_t)1 << (at[2] & 63);
+    }
+}
+
+static int may_have(const char_set *set, const char *word)
+{
+    const unsigned char *at = (const unsigned char *)word;
+    return set->bits[at[1] & 63] >> (at[2] & 63) & 1;
+}
+
+static const char *find(const lc_reading *reading, const char *word)
+{
+    return memmem(reading->text, reading->size, word, strlen(word));
+}
+
+/* The term that begins at or behind byte `at`. */
+static size_t term_at(const lc_reading *reading, size_t at)
+{
+    size_t low = 0, high = reading->term_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (reading->terms[middle].at < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Does `x` stand in a only and `y` in b only? */
+static int swapped(const lc_reading *a, const lc_reading *b, const char *x, const char *y,
+                   lc_swap *swap)
+{
+    const char *left = find(a, x), *right = left ? find(b, y) : NULL;
+    if (!left || !right || find(b, x) || find(a, y))
+        return 0;
+    swap->a_at = (uint32_t)(left - a->text), swap->a_size = (uint32_t)strlen(x);
+    swap->b_at = (uint32_t)(right - b->text), swap->b_size = (uint32_t)strlen(y);
+    swap->anchored = anchored(a, term_at(a, swap->a_at), term_at(a, swap->a_at + swap->a_size), b,
+                              term_at(b, swap->b_at), term_at(b, swap->b_at + swap->b_size));
+    return 1;
+}
+
+static size_t swaps_chinese(const lc_reading *a, const lc_reading *b, lc_swap *swaps, size_t room)
+{
+    size_t count = 0;
+    char_set in_a, in_b;
+    if (a->han_count == 0 || b->han_count == 0)
+        return 0;
+    note_chars(a, &in_a);
+    note_chars(b, &in_b);
+    for (size_t i = 0; i < sizeof chinese / sizeof chinese[0] && count < room; i++) {
+        const struct row *row = &chinese[i];
+        lc_swap swap = {.listed = row->kind != MORE, .negates = row->kind == NEGATED};
+        if ((may_have(&in_a, row->left) && may_have(&in_b, row->right) &&
+             swapped(a, b, row->left, row->right, &swap)) ||
+            (may_have(&in_a, row->right) && may_have(&in_b, row->left) &&
+             swapped(a, b, row->right, row->left, &swap)))
+            swaps[count++] = swap;
+    }
+    return count;
+}
+
+size_t lc_swaps_find(const lc_reading *a, const lc_reading *b, lc_swap *swaps, size_t room)
+{
+    size_t count = swaps_english(a, b, swaps, room);
+    return count + swaps_chinese(a, b, swaps + count, room - count);
+}

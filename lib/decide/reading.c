@@ -1,0 +1,286 @@
+/*
+ * Making a reading: utf8proc does the Unicode work in one array of code points, which is then
+ * written back as UTF-8 while the terms are cut. ASCII, the common case, skips the normalisation.
+ */
+#include "decide/reading.h"
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/utf8.h"
+
+#include <llmcache/llmcache.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#define FOLDING (UTF8PROC_STABLE | UTF8PROC_COMPAT | UTF8PROC_COMPOSE | UTF8PROC_IGNORE)
+
+int lc_is_han(uint32_t cp)
+{
+    return cp >= 0x3400 && cp <= 0x9fff;
+}
+
+static int is_ascii(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)text[i] >= 0x80 || text[i] == 0)
+            return 0;
+    return 1;
+}
+
+/* A copy that is valid UTF-8 and has no NUL. */
+static int mend(const char *text, size_t size, lc_buffer *out)
+{
+    for (size_t at = 0; at < size;) {
+        size_t length;
+        char bytes[4];
+        uint32_t cp = lc_utf8_decode(text + at, size - at, &length);
+        lc_buffer_add(out, bytes, lc_utf8_encode(cp ? cp : ' ', bytes));
+        at += length;
+    }
+    return out->broken;
+}
+
+static int32_t *widen(const char *text, size_t size)
+{
+    int32_t *cps = lc_alloc_array(size + 1, sizeof *cps);
+    for (size_t i = 0; cps && i < size; i++)
+        cps[i] = (unsigned char)text[i];
+    return cps;
+}
+
+/* NFKC as code points, case kept. NULL for want of memory. */
+static int32_t *compose(const char *text, size_t size, size_t *count)
+{
+    *count = size;
+    if (is_ascii(text, size))
+        return widen(text, size);
+    int32_t *cps = NULL;
+    lc_buffer mended;
+    lc_buffer_init(&mended, 0);
+    if (mend(text, size, &mended))
+        goto out;
+    const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *)mended.data;
+    utf8proc_ssize_t room = (utf8proc_ssize_t)mended.size;
+    utf8proc_ssize_t need = utf8proc_decompose(bytes, room, NULL, 0, FOLDING);
+    if (need < 0 || !(cps = lc_alloc_array((size_t)need + 1, sizeof *cps)))
+        goto out;
+    need = utf8proc_decompose(bytes, room, cps, need, FOLDING);
+    *count = (size_t)utf8proc_normalize_utf32(cps, need, FOLDING);
+out:
+    lc_buffer_done(&mended);
+    return cps;
+}
+
+static int is_blank(int32_t cp)
+{
+    return cp == ' ' || utf8proc_category(cp) == UTF8PROC_CATEGORY_ZS ||
+           utf8proc_category(cp) == UTF8PROC_CATEGORY_CC ||
+           utf8proc_category(cp) == UTF8PROC_CATEGORY_ZL ||
+           utf8proc_category(cp) == UTF8PROC_CATEGORY_ZP;
+}
+
+static int is_word(int32_t cp)
+{
+    if (cp < 0x80)
+        return (cp >= '0' && cp <= '9') || (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z');
+    utf8proc_category_t category = utf8proc_category(cp);
+    return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO;
+}
+
+static int is_upper(int32_t cp)
+{
+    return cp < 0x80 ? cp >= 'A' && cp <= 'Z' : utf8proc_category(cp) == UTF8PROC_CATEGORY_LU;
+}
+
+static int is_lower(int32_t cp)
+{
+    return cp < 0x80 ? cp >= 'a' && cp <= 'z' : utf8proc_category(cp) == UTF8PROC_CATEGORY_LL;
+}
+
+static int32_t to_lower(int32_t cp)
+{
+    return cp < 0x80 ? (is_upper(cp) ? cp + 32 : cp) : utf8proc_tolower(cp);
+}
+
+/* Folds white space in place and trims the ends. */
+static size_t fold_blanks(int32_t *cps, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_blank(cps[i]))
+            cps[kept++] = cps[i];
+        else if (kept > 0 && cps[kept - 1] != ' ')
+            cps[kept++] = ' ';
+    }
+    return kept > 0 && cps[kept - 1] == ' ' ? kept - 1 : kept;
+}
+
+/* An apostrophe between two letters belongs to the word. */
+static int is_inner(const int32_t *cps, size_t count, size_t i)
+{
+    return (cps[i] == '\'' || cps[i] == 0x2019) && i + 1 < count && is_word(cps[i + 1]) &&
+           !lc_is_han((uint32_t)cps[i + 1]);
+}
+
+static int ends_sentence(int32_t cp)
+{
+    return cp == '.' || cp == '!' || cp == '?' || cp == ':' || cp == ';' || cp == 0x3002;
+}
+
+/* Appends one code point in lower case. `text` has room for it. */
+static void put(lc_reading *reading, int32_t cp)
+{
+    char bytes[4];
+    size_t size = lc_utf8_encode((uint32_t)to_lower(cp), bytes);
+    memcpy(reading->text + reading->size, bytes, size);
+    reading->size += size;
+}
+
+/* Writes the term that begins at cps[i]; returns where it ends. */
+static size_t cut_term(lc_reading *reading, const int32_t *cps, size_t count, size_t i)
+{
+    lc_term *term = &reading->terms[reading->term_count++];
+    int lowers = 0, uppers = 0;
+    size_t start = i;
+    *term = (lc_term){.at = (uint32_t)reading->size, .capital = (unsigned char)is_upper(cps[i])};
+    if (lc_is_han((uint32_t)cps[i])) {
+        term->kind = LC_TERM_HAN;
+        reading->han_count++;
+        put(reading, cps[i++]);
+    } else {
+        while (i < count && ((is_word(cps[i]) && !lc_is_han((uint32_t)cps[i])) ||
+                             (i > start && is_inner(cps, count, i)))) {
+            lowers += is_lower(cps[i]);
+            uppers += is_upper(cps[i]);
+            put(reading, cps[i] == 0x2019 ? '\'' : cps[i]);
+            i++;
+        }
+    }
+    term->size = (uint32_t)reading->size - term->at;
+    term->upper = uppers > 0 && lowers == 0;
+    return i;
+}
+
+static void cut(lc_reading *reading, const int32_t *cps, size_t count)
+{
+    int opens = 1;
+    for (size_t i = 0; i < count;) {
+        if (is_word(cps[i])) {
+            i = cut_term(reading, cps, count, i);
+            reading->terms[reading->term_count - 1].opens = (unsigned char)opens;
+            opens = 0;
+            continue;
+        }
+        if (ends_sentence(cps[i]) && (i + 1 == count || cps[i + 1] == ' ' || cps[i] == 0x3002))
+            opens = 1;
+        put(reading, cps[i++]);
+    }
+    reading->text[reading->size] = '\0';
+}
+
+static int compare(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
+    return order ? order : (a_size > b_size) - (a_size < b_size);
+}
+
+static int by_bytes(const void *left, const void *right, void *of)
+{
+    const lc_reading *reading = of;
+    const lc_term *a = &reading->terms[*(const uint32_t *)left];
+    const lc_term *b = &reading->terms[*(const uint32_t *)right];
+    return compare(reading->text + a->at, a->size, reading->text + b->at, b->size);
+}
+
+int lc_reading_init(lc_reading *reading, const char *text, size_t size)
+{
+    size_t count;
+    int code = LLMCACHE_MEMORY;
+    *reading = (lc_reading){0};
+    int32_t *cps = compose(text, size, &count);
+    if (!cps)
+        return code;
+    count = fold_blanks(cps, count);
+    reading->text = lc_alloc_array(count + 1, 4);
+    reading->terms = lc_alloc_array(count + 1, sizeof *reading->terms);
+    if (!reading->text || !reading->terms)
+        goto out;
+    cut(reading, cps, count);
+    reading->sorted = lc_alloc_array(reading->term_count + 1, sizeof *reading->sorted);
+    if (!reading->sorted)
+        goto out;
+    for (uint32_t i = 0; i < reading->term_count; i++)
+        reading->sorted[i] = i;
+    qsort_r(reading->sorted, reading->term_count, sizeof *reading->sorted, by_bytes, reading);
+    code = 0;
+out:
+    lc_free(cps);
+    if (code)
+        lc_reading_done(reading);
+    return code;
+}
+
+void lc_reading_done(lc_reading *reading)
+{
+    lc_free(reading->text);
+    lc_free(reading->terms);
+    lc_free(reading->sorted);
+    *reading = (lc_reading){0};
+}
+
+int lc_reading_has(const lc_reading *reading, const char *term, size_t size)
+{
+    size_t low = 0, high = reading->term_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const lc_term *at = &reading->terms[reading->sorted[middle]];
+        int order = compare(reading->text + at->at, at->size, term, size);
+        if (order == 0)
+            return 1;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return 0;
+}
+
+int lc_reading_shares(const lc_reading *reading, const lc_reading *other, size_t position)
+{
+    const lc_term *term = &other->terms[position];
+    return lc_reading_has(reading, other->text + term->at, term->size);
+}
+
+int lc_reading_contains(const lc_reading *reading, const char *bytes, size_t size)
+{
+    return memmem(reading->text, reading->size, bytes, size) != NULL;
+}
+
+int lc_term_is(const lc_reading *reading, size_t position, const char *word)
+{
+    if (position >= reading->term_count)
+        return 0;
+    const lc_term *term = &reading->terms[position];
+    return strlen(word) == term->size && memcmp(reading->text + term->at, word, term->size) == 0;
+}
+
+int lc_term_in(const lc_reading *reading, size_t position, const char *const *words, size_t count)
+{
+    if (position >= reading->term_count)
+        return 0;
+    const lc_term *term = &reading->terms[position];
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order =
+            compare(words[middle], strlen(words[middle]), reading->text + term->at, term->size);
+        if (order == 0)
+            return 1;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return 0;
+}

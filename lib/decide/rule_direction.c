@@ -1,0 +1,154 @@
+/*
+ * From and to exchanged: "Tainan to Chiayi" and "Chiayi to Tainan" have the same words and all but the
+ * same vector. Every marker (directions.def) makes a route from one operand to another; two routes are
+ * exchanged when each one's start is the other's end, and more of them agrees that way than the
+ * straight way. Operands have no known length, so agreement is counted in terms from the marker on.
+ */
+#include "decide/case.h"
+
+#include <string.h>
+
+#define ROUTES_MAX 16
+#define OPERAND_MAX 6 /* terms compared */
+#define REACH_MAX 4   /* terms before "than" in which its left side is looked for */
+
+enum class { MOVE, COMPARE, EFFECT, MINUS, GIVE, PASSIVE };
+enum role { FROM, TO, REACH };
+
+static const struct marker {
+    const char *word;
+    enum class class;
+    enum role role;
+} markers[] = {
+#define LC_DIRECTION(word, class, role) {word, class, role},
+#include "decide/directions.def"
+#undef LC_DIRECTION
+};
+
+/* A thing beside a marker: the terms from `at` on to the right, or from `at` to the left. */
+struct operand {
+    size_t at; /* term_count or more: nothing is there */
+    enum { LEFT, RIGHT, AMONG } side;
+};
+
+struct route {
+    enum class class;
+    struct operand from, to;
+};
+
+static const struct marker *marker_at(const lc_reading *reading, size_t term)
+{
+    for (size_t i = 0; i < sizeof markers / sizeof markers[0]; i++)
+        if (lc_term_is(reading, term, markers[i].word))
+            return &markers[i];
+    return NULL;
+}
+
+/* The term right of `at`, articles and possessives skipped. */
+static struct operand right_of(const lc_reading *reading, size_t at)
+{
+    static const char *const skipped[] = {"a", "an", "her", "his", "my", "our", "the", "their", "your"};
+    at++;
+    while (lc_term_in(reading, at, skipped, sizeof skipped / sizeof skipped[0]))
+        at++;
+    return (struct operand){at, RIGHT};
+}
+
+/* Where the route into marker `at` starts: behind the text's own FROM, else on the marker's left. */
+static struct operand start_of(const lc_reading *reading, size_t at, const struct marker *marker)
+{
+    for (size_t i = 0; i < reading->term_count && marker->role == TO; i++) {
+        const struct marker *other = marker_at(reading, i);
+        if (other && other->role == FROM && other->class == marker->class)
+            return right_of(reading, i);
+    }
+    return (struct operand){at - 1, marker->role == REACH ? AMONG : LEFT};
+}
+
+static size_t find_routes(const lc_reading *reading, struct route *routes)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < reading->term_count && count < ROUTES_MAX; i++) {
+        const struct marker *marker = marker_at(reading, i);
+        if (marker && marker->role != FROM)
+            routes[count++] = (struct route){
+                marker->class, start_of(reading, i, marker), right_of(reading, i)};
+    }
+    return count;
+}
+
+static int same_term(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
+{
+    if (i >= a->term_count || j >= b->term_count)
+        return 0;
+    const lc_term *left = &a->terms[i], *right = &b->terms[j];
+    return left->size == right->size &&
+           memcmp(a->text + left->at, b->text + right->at, left->size) == 0;
+}
+
+/* Terms that agree from both positions on, in steps of +1 or -1. */
+static size_t run(const lc_reading *a, size_t i, const lc_reading *b, size_t j, size_t step)
+{
+    size_t length = 0;
+    while (length < OPERAND_MAX && same_term(a, i, b, j))
+        i += step, j += step, length++;
+    return length;
+}
+
+/* How many terms the end of `left` and the beginning of `right` have in common. */
+static size_t meet(const lc_reading *a, size_t left, const lc_reading *b, size_t right)
+{
+    for (size_t length = OPERAND_MAX; length > 0; length--)
+        if (left + 1 >= length && run(a, left + 1 - length, b, right, 1) >= length)
+            return length;
+    return 0;
+}
+
+static size_t among(const lc_reading *a, size_t left, const lc_reading *b, size_t right)
+{
+    for (size_t back = 0; back < REACH_MAX && left - back < a->term_count; back++)
+        if (same_term(a, left - back, b, right))
+            return 1;
+    return 0;
+}
+
+static size_t agreement(const lc_reading *a, struct operand x, const lc_reading *b, struct operand y)
+{
+    if (x.side == AMONG || y.side == AMONG) {
+        if (x.side == y.side)
+            return 0;
+        return x.side == AMONG ? among(a, x.at, b, y.at) : among(b, y.at, a, x.at);
+    }
+    if (x.side == y.side)
+        return run(a, x.at, b, y.at, x.side == RIGHT ? 1 : SIZE_MAX);
+    return x.side == LEFT ? meet(a, x.at, b, y.at) : meet(b, y.at, a, x.at);
+}
+
+static int exchanged(const lc_reading *a, const struct route *one, const lc_reading *b,
+                     const struct route *other)
+{
+    if (one->class != other->class)
+        return 0;
+    size_t there = agreement(a, one->from, b, other->to);
+    size_t back = agreement(a, one->to, b, other->from);
+    size_t straight =
+        agreement(a, one->from, b, other->from) + agreement(a, one->to, b, other->to);
+    return there > 0 && back > 0 && there + back > straight;
+}
+
+int lc_rule_direction(const lc_case *c, char *detail)
+{
+    struct route a_routes[ROUTES_MAX], b_routes[ROUTES_MAX];
+    size_t a_count = find_routes(&c->a, a_routes);
+    size_t b_count = a_count ? find_routes(&c->b, b_routes) : 0;
+    for (size_t i = 0; i < a_count; i++)
+        for (size_t j = 0; j < b_count; j++) {
+            if (!exchanged(&c->a, &a_routes[i], &c->b, &b_routes[j]))
+                continue;
+            const lc_term *left = &c->a.terms[a_routes[i].to.at];
+            const lc_term *right = &c->b.terms[b_routes[j].to.at];
+            lc_detail(detail, c->a.text + left->at, left->size, c->b.text + right->at, right->size);
+            return 1;
+        }
+    return 0;
+}

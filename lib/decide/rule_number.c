@@ -1,0 +1,49 @@
+/*
+ * Different numbers: each question names one that the other lacks, or one names a number in digits
+ * that the other lacks, or the same thing is counted as one here and as more there. Other numbers on
+ * one side only are left to the score, because paraphrases drop and add them (第一 and 首).
+ */
+#include "decide/case.h"
+
+#include <string.h>
+
+/* Do the words behind both numbers begin alike (room, rooms)? Han characters: are they the same? */
+static int counts_the_same(const lc_reading *a, const lc_number *x, const lc_reading *b,
+                           const lc_number *y)
+{
+    if (x->next >= a->term_count || y->next >= b->term_count)
+        return 0;
+    const lc_term *left = &a->terms[x->next], *right = &b->terms[y->next];
+    size_t size = left->size < right->size ? left->size : right->size;
+    return size >= 3 && left->size - size + right->size - size <= 2 &&
+           memcmp(a->text + left->at, b->text + right->at, size) == 0;
+}
+
+/* A lone one of b that counts what `number` counts in a. */
+static const lc_number *article(const lc_reading *a, const lc_number *number, const lc_reading *b,
+                                const lc_numbers *numbers)
+{
+    for (size_t i = 0; number && i < numbers->count; i++)
+        if (numbers->list[i].weight == LC_WEAK && counts_the_same(a, number, b, &numbers->list[i]))
+            return &numbers->list[i];
+    return NULL;
+}
+
+int lc_rule_number(const lc_case *c, char *detail)
+{
+    const lc_number *left = lc_numbers_alone(&c->a_numbers, &c->b_numbers, LC_PLAIN);
+    const lc_number *right = lc_numbers_alone(&c->b_numbers, &c->a_numbers, LC_PLAIN);
+    if (!left && right)
+        left = article(&c->b, right, &c->a, &c->a_numbers);
+    else if (left && !right)
+        right = article(&c->a, left, &c->b, &c->b_numbers);
+    if (!left || !right) {
+        left = lc_numbers_alone(&c->a_numbers, &c->b_numbers, LC_FIRM);
+        right = lc_numbers_alone(&c->b_numbers, &c->a_numbers, LC_FIRM);
+    }
+    if (!left && !right)
+        return 0;
+    lc_detail(detail, left ? c->a.text + left->at : "-", left ? left->size : 1,
+              right ? c->b.text + right->at : "-", right ? right->size : 1);
+    return 1;
+}
