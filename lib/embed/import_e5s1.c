@@ -398,8 +398,7 @@ static int put_tensors(const e5_pack *pack, lc_gguf_writer *writer, llmcache_err
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------------
- */
+/* ---- The whole -------------------------------------------------------------------- */
 
 int lc_import_e5s1(lc_span file, lc_gguf_writer *writer, llmcache_error *err)
 {
