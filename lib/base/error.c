@@ -1,24 +1,28 @@
 /* Error codes, names and texts, all from the one table in the public header. */
 #include "base/error.h"
 
+#include "base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* One line of valid UTF-8: control characters become spaces, a cut sequence at the end goes. */
+/* One line of valid UTF-8: control characters become spaces, bytes that are none question marks; a
+ * sequence that the message's end cut goes. */
 static void tidy(char *message)
 {
-    size_t size = strlen(message);
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)message[i] < 0x20 || message[i] == 0x7f)
-            message[i] = ' ';
-    if (size < LLMCACHE_MESSAGE_SIZE - 1)
-        return;
-    size_t head = size;
-    while (head > 0 && ((unsigned char)message[head - 1] & 0xc0) == 0x80)
-        head--;
-    if (head > 0 && ((unsigned char)message[head - 1] & 0x80))
-        message[head - 1] = '\0';
+    size_t size = strlen(message), at = 0;
+    while (at < size) {
+        unsigned char byte = (unsigned char)message[at];
+        size_t length = lc_utf8_length(message + at, size - at);
+        if (byte < 0x20 || byte == 0x7f)
+            message[at] = ' ';
+        if (!length && size == LLMCACHE_MESSAGE_SIZE - 1 && size - at < 4 && byte >= 0xc2)
+            message[size = at] = '\0';
+        else if (!length)
+            message[at] = '?';
+        at += length ? length : 1;
+    }
 }
 
 int lc_fail(llmcache_error *err, int code, const char *format, ...)

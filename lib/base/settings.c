@@ -11,6 +11,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -303,18 +304,26 @@ static const char *type_shown(lc_setting_type type)
     return type == LC_SECRET ? "text" : type == LC_MILLIS ? "duration" : type_names[type];
 }
 
-/* "LLMCACHE_TTL CACHE_TTL", kept per row in one static table made at first use by the compiler. */
-static const char *const environments[] = {
-#define LC_SETTING(field, name, type, value, low, high, aliases, help) aliases,
-#include "base/settings.def"
-#undef LC_SETTING
-};
+/* "LLMCACHE_TTL CACHE_TTL" for each row: made once, then only read. */
+static char environments[LC_SETTING_COUNT][128];
+static pthread_once_t environments_made = PTHREAD_ONCE_INIT;
+
+static void make_environments(void)
+{
+    for (int i = 0; i < LC_SETTING_COUNT; i++) {
+        char own[64];
+        environment_name(rows[i].name, own);
+        snprintf(environments[i], sizeof environments[i], "%s%s%s", own,
+                 *rows[i].environment ? " " : "", rows[i].environment);
+    }
+}
 
 int lc_settings_describe(const lc_settings *settings, size_t position, llmcache_setting *out)
 {
     static const char *const origins[] = {"default", ".env", "environment", "option"};
     if (position >= LC_SETTING_COUNT)
         return LLMCACHE_NOT_FOUND;
+    pthread_once(&environments_made, make_environments);
     const row *r = &rows[position];
     const char *value = settings ? settings->text[position] : r->value;
     if (settings && settings->shown[position])
