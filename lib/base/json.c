@@ -20,7 +20,8 @@ int lc_json_parse(const char *text, size_t size, lc_json **root, llmcache_error 
     }
     if (json_error_code(&error) == json_error_out_of_memory)
         return lc_fail_memory(err);
-    return lc_fail(err, LLMCACHE_INVALID, "not JSON at byte %d", error.position);
+    return lc_fail(err, LLMCACHE_INVALID, "not JSON at byte %d",
+                   error.position > 0 ? error.position : 0);
 }
 
 void lc_json_free(lc_json *root)
