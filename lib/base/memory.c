@@ -5,6 +5,7 @@
 #include "base/memory.h"
 
 #include <llmcache/llmcache.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,11 @@ void *lc_alloc_aligned(size_t alignment, size_t size)
 void lc_free(void *memory)
 {
     free(memory);
+}
+
+size_t lc_alloc_cost(void *memory)
+{
+    return memory ? malloc_usable_size(memory) + sizeof(size_t) : 0;
 }
 
 char *lc_strdup(const char *text)

@@ -16,6 +16,10 @@ void *lc_realloc(void *memory, size_t size);
 void *lc_realloc_array(void *memory, size_t count, size_t size);
 void *lc_alloc_aligned(size_t alignment, size_t size); /* free with lc_free */
 void lc_free(void *memory);
+
+/* What an allocation takes from the system: rounded up, with the allocator's own header. 0 for NULL. */
+size_t lc_alloc_cost(void *memory);
+
 char *lc_strdup(const char *text);              /* NULL for NULL */
 char *lc_strndup(const char *text, size_t size); /* copies size bytes and adds a NUL */
 void *lc_memdup(const void *bytes, size_t size);

@@ -21,15 +21,22 @@ typedef struct lc_index_stats {
 int lc_index_new(lc_index **index, llmcache_error *err);
 void lc_index_free(lc_index *index);
 
-/* Adds or replaces the vector of (space, fingerprint). All vectors of an index have one dimension; another
- * one is LLMCACHE_INVALID. expires_ms 0: never. */
+/*
+ * Adds or replaces the vector of (space, fingerprint). LLMCACHE_INVALID for a vector that is not of unit
+ * length, of another dimension than those already here, or of a partition that belongs to another
+ * namespace. expires_ms 0: never.
+ */
 int lc_index_add(lc_index *index, const char *space, const unsigned char fingerprint[32],
                  const unsigned char partition[32], const float *vector, size_t dimension,
                  int64_t expires_ms, llmcache_error *err);
 
 /* Removes by the id (head of the fingerprint); 1 if it was there. */
 int lc_index_remove(lc_index *index, const char *space, const char *id);
+/* Removes all; the next vector may have another dimension. */
 void lc_index_clear(lc_index *index);
+
+/* Gives back the memory of what expired before now_ms; how many. */
+uint64_t lc_index_sweep(lc_index *index, int64_t now_ms);
 
 /* Up to k nearest of the partition that have not expired, best first; *count of them. */
 int lc_index_search(lc_index *index, const unsigned char partition[32], const float *vector,

@@ -14,16 +14,17 @@
  * reference. `dead` is set once when it is removed or replaced; who finds a dead one must not serve it.
  */
 typedef struct lc_entry {
-    llmcache_entry facts; /* vector NULL */
+    llmcache_entry facts; /* vector NULL, unless made by lc_entry_new_record */
     atomic_int references;
     atomic_int dead;
-    size_t bytes;                 /* of this allocation, renderings not included */
+    size_t bytes;                 /* what this allocation takes, renderings not included */
     _Atomic(char *) rendering[2]; /* replayed streams, made at first need: [0] without, [1] with usage */
-    size_t rendering_size[2];
+    size_t rendering_size[2];     /* valid once the rendering was seen */
 } lc_entry;
 
 /* Copies all but the vector. NULL: no memory. */
 lc_entry *lc_entry_new(const llmcache_entry *facts);
+lc_entry *lc_entry_new_record(const llmcache_entry *facts); /* the vector too */
 lc_entry *lc_entry_ref(lc_entry *entry);
 void lc_entry_unref(lc_entry *entry); /* accepts NULL */
 
@@ -62,11 +63,18 @@ uint64_t lc_memory_cache_generation(lc_memory_cache *cache, const char *space,
 int lc_memory_cache_put(lc_memory_cache *cache, lc_entry *entry, uint64_t generation);
 
 /*
- * Lets another digest lead to an entry (no-op when it is dead). `form` is a small number (0 to 255) of the
+ * Lets another digest lead to an entry (no-op when it is dead or has left). `form` is a small number (0 to 255) of the
  * caller's, handed back by find: how that request wants its reply. Best effort.
  */
 int lc_memory_cache_alias(lc_memory_cache *cache, const unsigned char digest[32], lc_entry *entry,
                           int semantic, int form, double similarity);
+
+/*
+ * Gives the entry a rendering and counts its bytes. Takes `text` over (an lc_alloc allocation). When
+ * another thread was first, its rendering stays and `text` is freed. Read it back from the entry.
+ */
+void lc_memory_cache_render(lc_memory_cache *cache, lc_entry *entry, int which, char *take_text,
+                            size_t size);
 
 /* Kills the answers of this namespace whose id is `id`. Raises the generation even when none is here. */
 void lc_memory_cache_remove(lc_memory_cache *cache, const char *space, const char *id);

@@ -13,7 +13,7 @@ typedef struct lc_store {
 } lc_store;
 
 typedef struct lc_store_options {
-    int64_t max_bytes;        /* memory: only */
+    int64_t max_bytes;        /* memory: only; 0: 256 MiB */
     int64_t connect_ms;       /* deadline for connecting */
     const char *ca_file;      /* rediss: */
 } lc_store_options;
@@ -40,7 +40,8 @@ int lc_facts_write(const llmcache_entry *entry, int with_record, struct lc_buffe
 
 /*
  * Reads facts into *entry; its strings point into *memory (free with lc_free). Body and vector are not
- * part of it. LLMCACHE_CORRUPT if anything is missing or of the wrong kind.
+ * part of it, but their sizes are: body_size and dimension are to be held against what is there.
+ * LLMCACHE_CORRUPT if anything is missing or of the wrong kind.
  */
 int lc_facts_read(const char *line, size_t size, llmcache_entry *entry, char **memory,
                   llmcache_error *err);

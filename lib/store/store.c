@@ -1,0 +1,23 @@
+/* Which store a URI means. */
+#include "store/store.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+void lc_store_close(lc_store *store)
+{
+    if (store->ops.close)
+        store->ops.close(store->self);
+    memset(store, 0, sizeof *store);
+}
+
+int lc_store_open(const char *uri, const lc_store_options *options, lc_store *store,
+                  llmcache_error *err)
+{
+    if (strcmp(uri, "memory:") == 0)
+        return lc_store_open_memory(options, store, err);
+    /* Never the URI itself: it may hold a password. */
+    return lc_fail(err, LLMCACHE_SETTING, "store: \"%.*s\" is not a kind of store; there are memory:",
+                   (int)strcspn(uri, ":/@ "), uri);
+}
