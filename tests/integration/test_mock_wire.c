@@ -41,9 +41,7 @@ static test_reply chat(const char *more)
 
 static json_t *parsed(const test_reply *reply)
 {
-    json_t *root = json_loadb(reply->body, reply->size, 0, NULL);
-    cr_assert_not_null(root, "no JSON: %s", reply->body);
-    return root;
+    return test_json(reply->body);
 }
 
 static int count_of(const char *text, const char *what)
@@ -201,9 +199,8 @@ Test(mock, responses_number_their_events_and_end_completed)
 Test(mock, responses_continue_only_what_was_given_out)
 {
     cr_assert_eq(post("/v1/responses", "{\"model\":\"m\",\"input\":\"a\",\"previous_response_id\":\"resp_x\"}").status, 404);
-    json_t *root;
     test_reply first = post("/v1/responses", "{\"model\":\"m\",\"input\":\"a\"}");
-    root = parsed(&first);
+    json_t *root = parsed(&first);
     const char *id = json_string_value(json_object_get(root, "id"));
     test_reply second = post("/v1/responses", test_format("{\"model\":\"m\",\"input\":\"b\",\"previous_response_id\":\"%s\"}", id));
     cr_assert_eq(second.status, 200);
@@ -307,6 +304,7 @@ Test(mock, keeps_the_connection_and_takes_chunks_gzip_and_expect)
     cr_assert_eq(first.status, 200);
     cr_assert_eq(second.status, 200, "%s", second.body);
     cr_assert(!first.reused && second.reused);
+    test_http_free(http);
     json_t *log = mock_log(&mock);
     json_t *one = json_array_get(json_object_get(log, "calls"), 1);
     cr_assert_str_eq(json_string_value(json_object_get(one, "body")), "{" QUESTION "}");
@@ -410,6 +408,7 @@ Test(misbehaviour, stalls_midway)
     test_request request = {.url = test_format("%s/v1/chat/completions", mock.url), .headers = headers,
                             .body = "{" QUESTION ",\"stream\":true}", .timeout_ms = 200};
     test_reply reply = test_http_send(http, &request);
+    test_http_free(http);
     cr_assert_eq(reply.curl, timed_out);
     cr_assert_eq(count_of(reply.body, "data: "), 1);
 }
@@ -451,9 +450,10 @@ Test(misbehaviour, dribbles)
     test_request request = {.url = test_format("%s/v1/chat/completions", mock.url), .headers = headers,
                             .body = "{" QUESTION "}", .each = count_pieces, .user = &pieces};
     test_reply reply = test_http_send(http, &request);
+    test_http_free(http);
     cr_assert_eq(reply.status, 200);
     cr_assert_gt(pieces, 30);
-    json_decref(parsed(&reply));
+    parsed(&reply);
 }
 
 Test(misbehaviour, an_error_event_midway)
@@ -488,7 +488,7 @@ Test(misbehaviour, compressed_and_closed_and_without_length)
     cr_assert(strstr(test_run_line("gzip", "-dc", file).out, "data: [DONE]\n\n"));
     reply = chat("");
     cr_assert_null(test_header(&reply, "content-length"));
-    json_decref(parsed(&reply));
+    parsed(&reply);
 }
 
 Test(misbehaviour, huge_answers_and_other_parts)

@@ -219,7 +219,7 @@ static void chunk(const answer *a, mock_reply *reply, const char *object, json_t
     if (asks_usage(a->call))
         json_object_set_new(root, "usage", usage ? usage : json_null());
     if (mock_rule_true(a->call, "obfuscation"))
-        json_object_set_new(root, "obfuscation", json_string("xJ3kQ9" + reply->events % 5));
+        json_object_set_new(root, "obfuscation", json_string(&"xJ3kQ9"[reply->events % 5]));
     mock_event(reply, NULL, root);
 }
 

@@ -260,7 +260,7 @@ static void spoil(mock_reply *reply, size_t size)
     reply->body.size = middle;
     mock_print(&reply->body, "%s", reply->stream ? "data: " : "");
     for (size_t i = 0; i < size; i++)
-        mock_add(&reply->body, "{\"\\\xff\x01]}"+ i % 7, 1);
+        mock_add(&reply->body, &"{\"\\\xff\x01]}"[i % 7], 1);
     mock_print(&reply->body, "%s", reply->stream ? "\n\n" : "");
     mock_add(&reply->body, rest.data, rest.size);
     mock_bytes_done(&rest);

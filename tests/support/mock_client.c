@@ -50,16 +50,14 @@ static json_t *control(const test_mock *mock, const char *path, const char *body
     test_reply reply = body ? test_post(url, body) : test_get(url);
     if (reply.curl || reply.status != 200)
         test_give_up("mock-model %s: %d %d %s", path, reply.curl, reply.status, reply.body);
-    json_t *root = json_loadb(reply.body, reply.size, JSON_ALLOW_NUL, NULL);
+    json_t *root = test_json(reply.body);
     test_reply_done(&reply);
-    if (!root)
-        test_give_up("mock-model %s: no JSON", path);
     return root;
 }
 
 void mock_reset(const test_mock *mock)
 {
-    json_decref(control(mock, "reset", "{}"));
+    control(mock, "reset", "{}");
 }
 
 void mock_behave(const test_mock *mock, const char *format, ...)
@@ -74,7 +72,7 @@ void mock_behave(const test_mock *mock, const char *format, ...)
     for (char *at = text; *at; at++)
         if (*at == '\'')
             *at = '"';
-    json_decref(control(mock, "behave", text));
+    control(mock, "behave", text);
 }
 
 json_t *mock_log(const test_mock *mock)
@@ -82,26 +80,18 @@ json_t *mock_log(const test_mock *mock)
     return control(mock, "log", NULL);
 }
 
-static int integer_of(json_t *root, const char *name)
-{
-    int value = (int)json_integer_value(json_object_get(root, name));
-    json_decref(root);
-    return value;
-}
-
 int mock_calls(const test_mock *mock, const char *path)
 {
-    json_t *root = control(mock, "counts", NULL), *paths = json_object_get(root, "paths"), *count;
+    json_t *paths = json_object_get(control(mock, "counts", NULL), "paths"), *count;
     const char *name;
     int sum = 0;
     json_object_foreach (paths, name, count)
         if (!path || strncmp(name, path, strlen(path)) == 0)
             sum += (int)json_integer_value(count);
-    json_decref(root);
     return sum;
 }
 
 int mock_open_calls(const test_mock *mock)
 {
-    return integer_of(control(mock, "counts", NULL), "open");
+    return (int)json_integer_value(json_object_get(control(mock, "counts", NULL), "open"));
 }

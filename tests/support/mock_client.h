@@ -22,14 +22,14 @@ void mock_stop(test_mock *mock);    /* SIGKILL */
 void mock_restart(test_mock *mock); /* on the same port, forgetting all */
 void mock_reset(const test_mock *mock); /* forgets behaviours and calls */
 
-/* Adds one rule, a JSON object as tests/mock/README.md lists them: mock_behave(&mock, "{'status': 429}").
+/* Adds a rule or a list of them, as tests/mock/README.md has them: mock_behave(&mock, "{'status': 429}").
  * Single quotes stand for double ones. */
 void mock_behave(const test_mock *mock, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Calls seen since the start or the last reset, below a path ("" or NULL: all). */
 int mock_calls(const test_mock *mock, const char *path);
 
-/* The whole log; json_decref it. Each call: method, path, headers (object), body (text), ... */
+/* The whole log, alive until the test ends. Each call: method, path, headers (object), body (text), ... */
 json_t *mock_log(const test_mock *mock);
 
 /* Calls being answered at this moment. */

@@ -10,6 +10,7 @@
 #ifndef TEST_SUPPORT_H
 #define TEST_SUPPORT_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,8 +21,8 @@ _Noreturn void test_give_up(const char *format, ...) __attribute__((format(print
 
 /* ---- Folders and files ----------------------------------------------------------------------- */
 
-/* A new empty folder, short enough for sockets; removed with all in it when the test ends. The
- * string lives as long. */
+/* A new empty folder, its path short enough for sockets; removed with all in it when the test ends.
+ * The string lives as long. */
 const char *test_folder(void);
 
 /* printf into a string that lives until the test ends. */
@@ -29,6 +30,15 @@ const char *test_format(const char *format, ...) __attribute__((format(printf, 1
 
 /* A copy of `size` bytes with a NUL after them, alive until the test ends. */
 char *test_keep(const void *bytes, size_t size);
+
+/* Frees what test_keep gave before the test ends: for tests that make very many. */
+void test_release(char *kept);
+
+/* Calls undo(what) when the test ends. */
+void test_at_end(void (*undo)(void *what), void *what);
+
+/* The text as JSON, alive until the test ends; text that is none ends the test. */
+json_t *test_json(const char *text);
 
 /* The whole file, NUL-terminated, alive until the test ends; NULL when it cannot be opened. `size` may
  * be NULL. */

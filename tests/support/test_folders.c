@@ -1,6 +1,7 @@
 /*
- * Folders, files and strings of one test. Everything made is on one list that is walked at exit;
- * a forked child that exits must not remove its parent's folder, so the list knows its process.
+ * What belongs to one test: folders, files, strings, and whatever else is to be undone when it ends.
+ * Everything is on one list that is walked at exit, latest first; a forked child that exits must not
+ * remove its parent's folder, so the list knows its process.
  */
 #include "support.h"
 
@@ -8,6 +9,7 @@
 #include <ftw.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +17,9 @@
 #include <unistd.h>
 
 typedef struct kept {
-    struct kept *next;
-    int is_folder;
+    struct kept *next, *before;
+    void (*undo)(void *what); /* NULL: only the string below */
+    void *what;
     char text[];
 } kept;
 
@@ -43,37 +46,91 @@ static int remove_one(const char *path, const struct stat *about, int kind, stru
     return 0; /* go on: what cannot be removed is left */
 }
 
+static void remove_folder(void *path)
+{
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void unlink_kept(kept *one)
+{
+    pthread_mutex_lock(&lock);
+    *(one->before ? &one->before->next : &all) = one->next;
+    if (one->next)
+        one->next->before = one->before;
+    pthread_mutex_unlock(&lock);
+}
+
 static void clean_up(void)
 {
-    if (getpid() != owner)
-        return;
-    while (all) {
+    while (getpid() == owner && all) {
         kept *one = all;
-        all = one->next;
-        if (one->is_folder)
-            nftw(one->text, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        unlink_kept(one);
+        if (one->undo)
+            one->undo(one->what);
         free(one);
     }
 }
 
-/* Room for a string of `size` bytes and its NUL that lives until the test ends. */
-static char *keep(size_t size, int is_folder)
+static void link_kept(kept *one)
 {
-    kept *one = malloc(sizeof *one + size + 1);
-    if (!one)
-        test_give_up("out of memory");
-    one->is_folder = is_folder;
-    one->text[size] = '\0';
     pthread_mutex_lock(&lock);
     if (owner != getpid()) {
         owner = getpid();
         all = NULL;
         atexit(clean_up);
     }
+    one->before = NULL;
     one->next = all;
+    if (all)
+        all->before = one;
     all = one;
     pthread_mutex_unlock(&lock);
+}
+
+/* Room for a string of `size` bytes and its NUL that lives until the test ends. */
+static char *keep(size_t size)
+{
+    kept *one = malloc(sizeof *one + size + 1);
+    if (!one)
+        test_give_up("out of memory");
+    one->undo = NULL;
+    one->text[size] = '\0';
+    link_kept(one);
     return one->text;
+}
+
+void test_release(char *kept_text)
+{
+    if (!kept_text)
+        return;
+    kept *one = (kept *)(void *)(kept_text - offsetof(kept, text));
+    unlink_kept(one);
+    free(one);
+}
+
+void test_at_end(void (*undo)(void *what), void *what)
+{
+    kept *one = calloc(1, sizeof *one + 1);
+    if (!one)
+        test_give_up("out of memory");
+    one->undo = undo;
+    one->what = what;
+    link_kept(one);
+}
+
+static void drop_json(void *root)
+{
+    json_decref(root);
+}
+
+json_t *test_json(const char *text)
+{
+    json_error_t error;
+    json_t *root = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (!root)
+        test_give_up("no JSON: %s: %.200s", error.text, text);
+    test_at_end(drop_json, root);
+    return root;
 }
 
 const char *test_format(const char *format, ...)
@@ -84,7 +141,7 @@ const char *test_format(const char *format, ...)
     va_end(arguments);
     if (size < 0)
         test_give_up("bad format %s", format);
-    char *text = keep((size_t)size, 0);
+    char *text = keep((size_t)size);
     va_start(arguments, format);
     vsnprintf(text, (size_t)size + 1, format, arguments);
     va_end(arguments);
@@ -93,7 +150,7 @@ const char *test_format(const char *format, ...)
 
 char *test_keep(const void *bytes, size_t size)
 {
-    char *copy = keep(size, 0);
+    char *copy = keep(size);
     if (size)
         memcpy(copy, bytes, size);
     return copy;
@@ -104,10 +161,11 @@ const char *test_folder(void)
     const char *base = getenv("TMPDIR");
     if (!base || !*base || strlen(base) > 60) /* a socket's path has 107 bytes */
         base = "/tmp";
-    char *path = keep(strlen(base) + sizeof "/llmcache-XXXXXX" - 1, 1);
+    char *path = keep(strlen(base) + sizeof "/llmcache-XXXXXX" - 1);
     sprintf(path, "%s/llmcache-XXXXXX", base);
     if (!mkdtemp(path))
         test_give_up("no folder in %s: %s", base, strerror(errno));
+    test_at_end(remove_folder, path);
     return path;
 }
 
@@ -118,7 +176,7 @@ char *test_read_file(const char *path, size_t *size)
         return NULL;
     struct stat about;
     size_t room = fstat(fileno(file), &about) ? 0 : (size_t)about.st_size;
-    char *bytes = keep(room, 0);
+    char *bytes = keep(room);
     size_t got = fread(bytes, 1, room, file);
     fclose(file);
     bytes[got] = '\0';

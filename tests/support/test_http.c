@@ -36,6 +36,14 @@ static void append(bytes *to, const void *data, size_t size)
     to->data[to->size] = '\0';
 }
 
+/* A copy that lives until the test ends. */
+static char *kept(bytes *from)
+{
+    char *copy = test_keep(from->data, from->size);
+    free(from->data);
+    return copy;
+}
+
 test_http *test_http_new(void)
 {
     test_http *http = calloc(1, sizeof *http);
@@ -140,16 +148,16 @@ test_reply test_http_send(test_http *http, const test_request *request)
     reply.reused = made == 0;
     reply.first_byte_ms = first * 1e3;
     reply.total_ms = total * 1e3;
-    reply.headers = to.headers.data;
-    reply.body = to.body.data;
+    reply.headers = kept(&to.headers);
+    reply.body = kept(&to.body);
     reply.size = to.body.size;
     return reply;
 }
 
 void test_reply_done(test_reply *reply)
 {
-    free(reply->headers);
-    free(reply->body);
+    test_release(reply->headers);
+    test_release(reply->body);
     *reply = (test_reply){0};
 }
 
@@ -238,9 +246,7 @@ char *test_receive_until(int fd, const char *text, size_t *size, int ms)
     }
     if (size)
         *size = got.size;
-    char *kept = test_keep(got.data, got.size);
-    free(got.data);
-    return kept;
+    return kept(&got);
 }
 
 char *test_receive(int fd, size_t *size, int ms)

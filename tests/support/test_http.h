@@ -39,7 +39,7 @@ typedef struct test_reply {
     int reused;          /* 1: no new connection was made */
 } test_reply;
 
-/* Free the reply with test_reply_done. */
+/* The reply lives until the test ends; test_reply_done frees it before, for tests that make many. */
 test_reply test_http_send(test_http *http, const test_request *request);
 void test_reply_done(test_reply *reply);
 

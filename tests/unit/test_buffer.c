@@ -44,9 +44,9 @@ Test(buffer, every_way_of_appending_keeps_the_nul)
 
 Test(buffer, long_formats_are_whole)
 {
-    for (int width = 250; width < 262; width++) {
+    for (size_t width = 250; width < 262; width++) {
         lc_buffer buffer = made(0);
-        cr_assert_eq(lc_buffer_format(&buffer, "%*d", width, 7), 0);
+        cr_assert_eq(lc_buffer_format(&buffer, "%*d", (int)width, 7), 0);
         cr_assert_eq(buffer.size, width);
         cr_assert_eq(buffer.data[width - 1], '7');
         cr_assert_eq(buffer.data[width], '\0');
@@ -86,8 +86,6 @@ Test(buffer, a_size_no_memory_can_hold_is_refused)
     lc_buffer buffer = made(0);
     lc_buffer_text(&buffer, "x");
     cr_assert_eq(lc_buffer_reserve(&buffer, SIZE_MAX), LLMCACHE_TOO_LARGE);
-    lc_buffer_clear(&buffer);
-    cr_assert_eq(lc_buffer_reserve(&buffer, SIZE_MAX / 2 - 1), LLMCACHE_MEMORY);
     lc_buffer_done(&buffer);
 }
 
