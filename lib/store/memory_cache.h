@@ -63,8 +63,8 @@ uint64_t lc_memory_cache_generation(lc_memory_cache *cache, const char *space,
 int lc_memory_cache_put(lc_memory_cache *cache, lc_entry *entry, uint64_t generation);
 
 /*
- * Lets another digest lead to an entry (no-op when it is dead or has left). `form` is a small number (0 to 255) of the
- * caller's, handed back by find: how that request wants its reply. Best effort.
+ * Lets another digest lead to an entry (no-op when it is dead or has left). `form` is a small number
+ * (0 to 255) of the caller's, handed back by find: how that request wants its reply. Best effort.
  */
 int lc_memory_cache_alias(lc_memory_cache *cache, const unsigned char digest[32], lc_entry *entry,
                           int semantic, int form, double similarity);
