@@ -44,6 +44,19 @@ size_t lc_json_count(const lc_json *array)
     return json_array_size(as_json(array));
 }
 
+int lc_json_each(const lc_json *object,
+                 int (*fn)(void *user, const char *key, const lc_json *value), void *user)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)object, key, value) {
+        int rc = fn(user, key, (const lc_json *)value);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
 const char *lc_json_text(const lc_json *value, size_t *size)
 {
     const char *text = json_string_value(as_json(value));
@@ -71,4 +84,9 @@ int lc_json_number(const lc_json *value, double *number)
 int lc_json_is_true(const lc_json *value)
 {
     return json_is_true(as_json(value));
+}
+
+int lc_json_is_boolean(const lc_json *value)
+{
+    return json_is_boolean(as_json(value));
 }

@@ -22,10 +22,16 @@ const lc_json *lc_json_get(const lc_json *object, const char *key); /* NULL: no 
 const lc_json *lc_json_at(const lc_json *array, size_t position);
 size_t lc_json_count(const lc_json *array); /* 0 unless it is an array */
 
+/* Calls `fn` for each member of an object, in no order, until it returns something else than 0, which is
+ * passed on. 0 for what is no object. */
+int lc_json_each(const lc_json *object,
+                 int (*fn)(void *user, const char *key, const lc_json *value), void *user);
+
 /* The text with a NUL behind it, NULL unless it is a string. size may be NULL; with it, NULs inside count. */
 const char *lc_json_text(const lc_json *value, size_t *size);
 int lc_json_integer(const lc_json *value, int64_t *integer); /* 1 if it is one, else 0 and unchanged */
 int lc_json_number(const lc_json *value, double *number);    /* the same, of either kind */
 int lc_json_is_true(const lc_json *value);
+int lc_json_is_boolean(const lc_json *value);
 
 #endif

@@ -22,6 +22,7 @@ typedef enum lc_pooling {
 /* What most tensors are stored as (general.file_type). */
 typedef enum lc_file_type {
     LC_FILE_F32 = 0,
+    LC_FILE_F16 = 1,
     LC_FILE_Q4_0 = 2,
     LC_FILE_Q8_0 = 7
 } lc_file_type;
@@ -44,5 +45,33 @@ void lc_import_put_shape(lc_gguf_writer *writer, const lc_bert_shape *shape);
  * lossless: blocks and scores are copied bit for bit.
  */
 int lc_import_e5s1(lc_span pack, lc_gguf_writer *writer, llmcache_error *err);
+
+/*
+ * The files of a Hugging Face model repository, as they lie in memory; empty ones are
+ * absent.
+ */
+typedef struct lc_hf_files {
+    lc_span weights;          /* model.safetensors */
+    lc_span config;           /* config.json */
+    lc_span tokenizer;        /* tokenizer.json; or, for WordPiece: */
+    lc_span vocabulary;       /* vocab.txt */
+    lc_span tokenizer_config; /* tokenizer_config.json, read beside vocab.txt */
+    lc_span
+        sentence; /* sentence_bert_config.json: how many tokens the model was made for */
+    lc_span pooling; /* 1_Pooling/config.json */
+} lc_hf_files;
+
+/*
+ * BERT, RoBERTa and XLM-R encoders and cross-encoders (F32, F16, BF16). `matrices` says
+ * what the matrices and the word table become: F32, F16 or Q8_0; small tensors become
+ * F32.
+ */
+int lc_import_safetensors(const lc_hf_files *files, const char *name, const char *license,
+                          lc_tensor_type matrices, lc_gguf_writer *writer,
+                          llmcache_error *err);
+
+/* The tokenizer of such a repository, for a word table of `rows` rows. */
+int lc_import_tokenizer(const lc_hf_files *files, uint32_t rows, lc_gguf_writer *writer,
+                        llmcache_error *err);
 
 #endif

@@ -257,6 +257,7 @@ static int put_tokenizer(const e5_pack *pack, lc_gguf_writer *writer, llmcache_e
     lc_gguf_put_u32(writer, "tokenizer.ggml.token_type_count", head->types);
     lc_gguf_put_bool(writer, "tokenizer.ggml.add_space_prefix", 1);
     lc_gguf_put_bool(writer, "tokenizer.ggml.remove_extra_whitespaces", 1);
+    lc_gguf_put_bool(writer, "llmcache.tokenizer.trim", 0);
     lc_gguf_put_u32(writer, "tokenizer.ggml.bos_token_id", head->bos);
     lc_gguf_put_u32(writer, "tokenizer.ggml.eos_token_id", head->eos);
     lc_gguf_put_u32(writer, "tokenizer.ggml.unknown_token_id", head->unknown);
@@ -398,7 +399,7 @@ static int put_tensors(const e5_pack *pack, lc_gguf_writer *writer, llmcache_err
     return rc;
 }
 
-/* ---- The whole -------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------- */
 
 int lc_import_e5s1(lc_span file, lc_gguf_writer *writer, llmcache_error *err)
 {

@@ -107,6 +107,12 @@ static int read_unigram(lc_tokenizer *tokenizer, const lc_gguf *gguf, llmcache_e
     if (rc == 0)
         rc = lc_gguf_bool(gguf, "tokenizer.ggml.remove_extra_whitespaces", LC_GGUF_MAYBE,
                           &tokenizer->collapse, err);
+    /* SentencePiece drops spaces at the ends too; XLM-R's own pipeline does not, and says
+     * so. */
+    tokenizer->trim = tokenizer->collapse;
+    if (rc == 0)
+        rc = lc_gguf_bool(gguf, "llmcache.tokenizer.trim", LC_GGUF_MAYBE,
+                          &tokenizer->trim, err);
     return rc ? rc : read_charsmap(tokenizer, gguf, err);
 }
 

@@ -21,6 +21,7 @@ struct lc_tokenizer {
     /* unigram */
     lc_charsmap map;
     int mark_first, collapse; /* add_space_prefix, remove_extra_whitespaces */
+    int trim;                 /* no spaces at the ends of a text */
     double unknown_score;
     /* WordPiece */
     int lower, strip;

@@ -78,6 +78,32 @@ static size_t fill_window(char *window, size_t at, size_t have, lc_span *from)
 _Static_assert(LOOK_AHEAD + LC_NFC_PIECE <= LC_WINDOW,
                "room for a piece behind what is left");
 
+static int is_mark(const char *at)
+{
+    return memcmp(at, LC_WORD_MARK, LC_WORD_MARK_SIZE) == 0;
+}
+
+static lc_span trimmed(lc_span text)
+{
+    const size_t mark = LC_WORD_MARK_SIZE;
+    while (text.size >= mark && is_mark(text.data))
+        text = (lc_span){text.data + mark, text.size - mark};
+    while (text.size >= mark && is_mark(text.data + text.size - mark))
+        text.size -= mark;
+    return text;
+}
+
+/* A text that does not begin with a mark gets one, in the room before it. */
+static lc_span with_mark(const lc_tokenizer *tokenizer, lc_span text)
+{
+    const size_t mark = LC_WORD_MARK_SIZE;
+    if (text.size == 0 || !tokenizer->mark_first ||
+        (text.size >= mark && is_mark(text.data)))
+        return text;
+    memcpy((char *)text.data - mark, LC_WORD_MARK, mark);
+    return (lc_span){text.data - mark, text.size + mark};
+}
+
 /* *cut: not all of the text fits the scratch. */
 static lc_span normalise(const lc_tokenizer *tokenizer, lc_token_scratch *scratch,
                          lc_span text, int *cut)
@@ -95,13 +121,8 @@ static lc_span normalise(const lc_tokenizer *tokenizer, lc_token_scratch *scratc
         at += put_mapped(&tokenizer->map, (lc_span){window + at, have - at}, &out);
     }
     *cut = out.full;
-    size_t size = out.size - LC_WORD_MARK_SIZE;
-    int marked =
-        size >= LC_WORD_MARK_SIZE && !memcmp(made, LC_WORD_MARK, LC_WORD_MARK_SIZE);
-    if (size == 0 || marked || !tokenizer->mark_first)
-        return (lc_span){made, size};
-    memcpy(scratch->text, LC_WORD_MARK, LC_WORD_MARK_SIZE);
-    return (lc_span){scratch->text, out.size};
+    lc_span normal = {made, out.size - LC_WORD_MARK_SIZE};
+    return with_mark(tokenizer, tokenizer->trim ? trimmed(normal) : normal);
 }
 
 /* ---- Cutting --------------------------------------------------------------------- */
