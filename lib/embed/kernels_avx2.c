@@ -1,0 +1,96 @@
+/*
+ * Kernels for x86-64 with AVX2 and FMA. vpmaddubsw would multiply bytes directly but
+ * saturates its pairwise sums at int16; instead codes are kept as int16, weights are
+ * widened as they are loaded, and vpmaddwd adds products by pairs into int32, exactly. A
+ * tile of 6 activation rows by 16 outputs takes 12 of the 16 registers.
+ */
+#include "embed/kernels.h"
+
+#if defined(__x86_64__)
+#define LC_TARGET __attribute__((target("avx2,fma")))
+#define PRIMITIVE static inline __attribute__((always_inline)) LC_TARGET
+
+#include "embed/kernels_vec256.h"
+
+PRIMITIVE void v_store_codes(void *codes, size_t at, vec value)
+{
+    __m256i wide = _mm256_cvtps_epi32(value);
+    __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storeu_si128((__m128i *)((int16_t *)codes + at), words);
+}
+
+#include "embed/kernels_float.h"
+
+#define CODE_ROWS  6
+#define PANEL_VECS 2    /* 16 outputs */
+#define AHEAD      8192 /* bytes: how early a weight is fetched (see kernels_avx512.c) */
+
+/* Two neighbouring codes of one row, in every lane. */
+PRIMITIVE __m256i two_codes(const int16_t *codes)
+{
+    int32_t two;
+    memcpy(&two, codes, sizeof two);
+    return _mm256_set1_epi32(two);
+}
+
+INLINE void code_tile(const lc_packed *weights, const int8_t *panel, const int16_t *codes,
+                      int32_t *sums, size_t rows)
+{
+    __m256i tile[CODE_ROWS][PANEL_VECS];
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < PANEL_VECS; j++)
+            tile[i][j] = _mm256_setzero_si256();
+    for (size_t k = 0; k < weights->inputs; k += 2, panel += PANEL_VECS * 16) {
+        __m256i columns[PANEL_VECS];
+        for (size_t j = 0; j < PANEL_VECS; j++)
+            columns[j] =
+                _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(panel + j * 16)));
+        _mm_prefetch((const char *)panel + AHEAD, _MM_HINT_T0);
+        for (size_t i = 0; i < rows; i++) {
+            __m256i two = two_codes(codes + i * weights->inputs + k);
+            for (size_t j = 0; j < PANEL_VECS; j++)
+                tile[i][j] =
+                    _mm256_add_epi32(tile[i][j], _mm256_madd_epi16(two, columns[j]));
+        }
+    }
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < PANEL_VECS; j++)
+            _mm256_storeu_si256((__m256i *)(sums + i * weights->outputs + j * 8),
+                                tile[i][j]);
+}
+
+LC_TARGET static void multiply(const lc_packed *weights, const void *codes, size_t rows,
+                               int32_t *sums)
+{
+    for (size_t output = 0; output < weights->outputs; output += PANEL_VECS * 8) {
+        const int8_t *panel = weights->codes + output * weights->inputs;
+        for (size_t row = 0, count; row < rows; row += count) {
+            const int16_t *from = (const int16_t *)codes + row * weights->inputs;
+            int32_t *to = sums + row * weights->outputs + output;
+            count = next_tile(rows - row, CODE_ROWS);
+            switch (count) {
+#define TILE_CASE(n)                                                 \
+    case n:                                                          \
+        code_tile(weights, panel, from, to, n <= CODE_ROWS ? n : 1); \
+        break;
+                EACH_TILE(TILE_CASE)
+#undef TILE_CASE
+            }
+        }
+    }
+}
+
+const lc_kernels lc_kernels_avx2 = {
+    .name = "avx2",
+    .panel = PANEL_VECS * 8,
+    .group = 2,
+    .code_size = 2,
+    .code_offset = 0,
+    .multiply = multiply,
+    FLOAT_KERNELS,
+};
+
+#else
+typedef int lc_kernels_avx2_unused; /* ISO C wants a declaration in every file */
+#endif
