@@ -4,6 +4,7 @@
  */
 #include "net/http_headers.h"
 
+#include "base/memory.h"
 #include "net/http.h"
 
 #include <curl/curl.h>
@@ -39,6 +40,26 @@ int lc_header_is_sane(const char *name, const char *value)
             return 0;
     }
     return 1;
+}
+
+int lc_credential(const char *prefix, const char *key, char **value)
+{
+    static const char space[] = " \t\r\n";
+    const char *start = key ? key + strspn(key, space) : "";
+    size_t size = strlen(start), head = strlen(prefix);
+    while (size > 0 && strchr(space, start[size - 1]))
+        size--;
+    *value = NULL;
+    if (size == 0)
+        return 0;
+    char *text = lc_alloc(head + size + 1);
+    if (!text)
+        return LLMCACHE_MEMORY;
+    memcpy(text, prefix, head);
+    memcpy(text + head, start, size);
+    text[head + size] = '\0';
+    *value = text;
+    return 0;
 }
 
 /* Is `name` one of the words of a comma-separated list? */

@@ -38,4 +38,10 @@ int lc_header_is_hop(const llmcache_header *headers, size_t count, const char *n
 /* May these go on the wire? No line breaks, no other control characters, a name of token characters. */
 int lc_header_is_sane(const char *name, const char *value);
 
+/*
+ * prefix + key for a header that says who asks, without the white space around the key that files and
+ * shells leave. *value is NULL when the key is NULL or empty. 0 or LLMCACHE_MEMORY; free with lc_free.
+ */
+int lc_credential(const char *prefix, const char *key, char **value);
+
 #endif

@@ -15,7 +15,7 @@ int lc_provider_open_anthropic(struct lc_http *http, const char *base_url, const
                                           .key_header = "x-api-key",
                                           .key_prefix = "",
                                           .credential = credential,
-                                          .base_has_version = 0};
+                                          .style = LC_BASE_WITHOUT_VERSION};
     const llmcache_header extra = {"anthropic-version", version};
     return lc_upstream_open(&kind, http, base_url, api_key, extra, provider, err);
 }

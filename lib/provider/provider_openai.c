@@ -16,7 +16,7 @@ int lc_provider_open_openai(struct lc_http *http, const char *base_url, const ch
                                           .key_header = "Authorization",
                                           .key_prefix = "Bearer ",
                                           .credential = credential,
-                                          .base_has_version = 1};
+                                          .style = LC_BASE_WITH_VERSION};
     const llmcache_header none = {NULL, NULL};
     return lc_upstream_open(&kind, http, base_url, api_key, none, provider, err);
 }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "net/base_url.h"
 #include "net/http.h"
 #include "net/http_headers.h"
 
@@ -26,64 +27,6 @@ typedef struct upstream {
     llmcache_header extra;  /* name is static, value our own */
     int needs_key;
 } upstream;
-
-/* ---- Addresses ---------------------------------------------------------------------------------- */
-
-/* The rest of an http or https address behind "://"; NULL when it is none. */
-static const char *behind_scheme(const char *url)
-{
-    if (strncasecmp(url, "http://", 7) == 0)
-        return url + 7;
-    if (strncasecmp(url, "https://", 8) == 0)
-        return url + 8;
-    return NULL;
-}
-
-static int ends_with_version(const char *base)
-{
-    size_t size = strlen(base);
-    return size >= 3 && strcmp(base + size - 3, "/v1") == 0;
-}
-
-/* Is the target's own /v1 to be left out? */
-static int base_replaces_version(const lc_upstream_kind *kind, const char *base)
-{
-    const char *host = behind_scheme(base);
-    int has_path = host && strchr(host, '/') != NULL;
-    return kind->base_has_version ? has_path : ends_with_version(base);
-}
-
-char *lc_upstream_url(const lc_upstream_kind *kind, const char *base, const char *target)
-{
-    int versioned = strncmp(target, "/v1", 3) == 0 &&
-                    (target[3] == '\0' || target[3] == '/' || target[3] == '?');
-    if (versioned && base_replaces_version(kind, base))
-        target += 3;
-    size_t base_size = strlen(base), target_size = strlen(target);
-    char *url = lc_alloc(base_size + target_size + 1);
-    if (!url)
-        return NULL;
-    memcpy(url, base, base_size);
-    memcpy(url + base_size, target, target_size + 1);
-    return url;
-}
-
-/* Copies the base without slashes at its end; and once more without user and password. */
-static int keep_base(upstream *self, const char *url)
-{
-    size_t size = strlen(url);
-    while (size > 0 && url[size - 1] == '/')
-        size--;
-    self->base = lc_strndup(url, size);
-    self->name = lc_strndup(url, size);
-    if (!self->base || !self->name)
-        return LLMCACHE_MEMORY;
-    char *host = strstr(self->name, "://") + 3;
-    char *at = memrchr(host, '@', strcspn(host, "/"));
-    if (at)
-        memmove(host, at + 1, strlen(at + 1) + 1);
-    return 0;
-}
 
 /* ---- Calling ------------------------------------------------------------------------------------ */
 
@@ -139,7 +82,7 @@ static int call(void *user, const llmcache_request *request, const llmcache_limi
     int rc = make_headers(self, request, &headers, &count, err);
     if (rc)
         return rc;
-    char *url = lc_upstream_url(self->kind, self->base, request->target);
+    char *url = lc_base_url_join(self->kind->style, self->base, request->target);
     if (url) {
         const lc_http_request exchange = {.method = request->method, .url = url,
                                           .headers = headers, .header_count = count,
@@ -204,31 +147,19 @@ static void close_upstream(void *user)
     lc_free(self);
 }
 
-/* The value of the key header. Keys read from files tend to end with a line break. */
-static char *make_key(const char *prefix, const char *key)
-{
-    static const char space[] = " \t\r\n";
-    key += strspn(key, space);
-    size_t size = strlen(key), head = strlen(prefix);
-    while (size > 0 && strchr(space, key[size - 1]))
-        size--;
-    char *value = lc_alloc(head + size + 1);
-    if (!value)
-        return NULL;
-    memcpy(value, prefix, head);
-    memcpy(value + head, key, size);
-    value[head + size] = '\0';
-    return value;
-}
-
 static int fill(upstream *self, const char *base_url, const char *api_key, llmcache_header extra)
 {
     const lc_upstream_kind *kind = self->kind;
-    if (keep_base(self, base_url))
+    self->base = lc_base_url_trim(base_url);
+    self->name = lc_base_url_name(base_url);
+    char *host = self->name ? lc_base_url_host(self->name) : NULL;
+    if (!self->base || !host) {
+        lc_free(host);
         return LLMCACHE_MEMORY;
-    const char *host = behind_scheme(self->name);
-    self->needs_key = strncasecmp(host, kind->home, strlen(kind->home)) == 0;
-    if (*api_key && !(self->key = make_key(kind->key_prefix, api_key)))
+    }
+    self->needs_key = strcasecmp(host, kind->home) == 0;
+    lc_free(host);
+    if (lc_credential(kind->key_prefix, api_key, &self->key))
         return LLMCACHE_MEMORY;
     if (extra.name) {
         self->extra = (llmcache_header){extra.name, lc_strdup(extra.value)};
@@ -238,24 +169,11 @@ static int fill(upstream *self, const char *base_url, const char *api_key, llmca
     return 0;
 }
 
-static int check_base(const lc_upstream_kind *kind, const char *url, llmcache_error *err)
-{
-    const char *host = behind_scheme(url);
-    if (!host || *host == '\0' || *host == '/')
-        return lc_fail(err, LLMCACHE_SETTING,
-                       "%s must be an address that starts with http:// or https://",
-                       kind->base_setting);
-    if (strpbrk(url, "?# "))
-        return lc_fail(err, LLMCACHE_SETTING, "%s must end with its path: no ?, # or space",
-                       kind->base_setting);
-    return 0;
-}
-
 int lc_upstream_open(const lc_upstream_kind *kind, lc_http *http, const char *base_url,
                      const char *api_key, llmcache_header extra, lc_provider *provider,
                      llmcache_error *err)
 {
-    int rc = check_base(kind, base_url, err);
+    int rc = lc_base_url_check(kind->base_setting, base_url, err);
     if (rc)
         return rc;
     upstream *self = lc_zalloc(sizeof *self);
@@ -263,7 +181,7 @@ int lc_upstream_open(const lc_upstream_kind *kind, lc_http *http, const char *ba
         return lc_fail_memory(err);
     self->kind = kind;
     self->http = http;
-    if (fill(self, base_url, api_key ? api_key : "", extra)) {
+    if (fill(self, base_url, api_key, extra)) {
         close_upstream(self);
         return lc_fail_memory(err);
     }

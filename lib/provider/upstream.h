@@ -5,6 +5,7 @@
 #ifndef LC_PROVIDER_UPSTREAM_H
 #define LC_PROVIDER_UPSTREAM_H
 
+#include "net/base_url.h"
 #include "provider/provider.h"
 
 /* A service's manners. Static. */
@@ -16,15 +17,12 @@ typedef struct lc_upstream_kind {
     const char *key_header;        /* where the server's own key goes */
     const char *key_prefix;        /* before the key in that header */
     const char *const *credential; /* headers by which a caller brings one; ends with NULL */
-    int base_has_version;          /* the base's path takes the place of the target's /v1 */
+    lc_base_style style;
 } lc_upstream_kind;
 
 /* `extra` is sent when the caller has no header of that name; name NULL for none. All is copied. */
 int lc_upstream_open(const lc_upstream_kind *kind, struct lc_http *http, const char *base_url,
                      const char *api_key, llmcache_header extra, lc_provider *provider,
                      llmcache_error *err);
-
-/* base + target with one /v1 between them. NULL: no memory. Free with lc_free. */
-char *lc_upstream_url(const lc_upstream_kind *kind, const char *base, const char *target);
 
 #endif

@@ -1,33 +1,34 @@
-/* lib/provider/upstream: how base and target make one address, and which bases are refused. */
+/* lib/net/base_url and lib/provider/upstream: how base and target make one address, and which bases are refused. */
 #include "base/memory.h"
-#include "provider/upstream.h"
+#include "net/base_url.h"
+#include "provider/provider.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
 Test(upstream, base_and_target_make_one_address)
 {
-    static const lc_upstream_kind openai = {.base_has_version = 1}, anthropic = {0};
+    const lc_base_style openai = LC_BASE_WITH_VERSION, anthropic = LC_BASE_WITHOUT_VERSION;
     const struct {
-        const lc_upstream_kind *kind;
+        lc_base_style style;
         const char *base, *target, *url;
     } cases[] = {
-        {&openai, "https://api.openai.com/v1", "/v1/chat/completions",
+        {openai, "https://api.openai.com/v1", "/v1/chat/completions",
          "https://api.openai.com/v1/chat/completions"},
-        {&openai, "http://127.0.0.1:9", "/v1/models", "http://127.0.0.1:9/v1/models"},
-        {&openai, "https://host/v1beta/openai", "/v1/chat/completions",
+        {openai, "http://127.0.0.1:9", "/v1/models", "http://127.0.0.1:9/v1/models"},
+        {openai, "https://host/v1beta/openai", "/v1/chat/completions",
          "https://host/v1beta/openai/chat/completions"},
-        {&openai, "https://host/v1", "/v1", "https://host/v1"},
-        {&openai, "https://host/v1", "/v1?x=1", "https://host/v1?x=1"},
-        {&openai, "https://host/v1", "/v10/x", "https://host/v1/v10/x"},
-        {&openai, "https://host/v1", "/chat/completions", "https://host/v1/chat/completions"},
-        {&anthropic, "https://api.anthropic.com", "/v1/messages?beta=true",
+        {openai, "https://host/v1", "/v1", "https://host/v1"},
+        {openai, "https://host/v1", "/v1?x=1", "https://host/v1?x=1"},
+        {openai, "https://host/v1", "/v10/x", "https://host/v1/v10/x"},
+        {openai, "https://host/v1", "/chat/completions", "https://host/v1/chat/completions"},
+        {anthropic, "https://api.anthropic.com", "/v1/messages?beta=true",
          "https://api.anthropic.com/v1/messages?beta=true"},
-        {&anthropic, "https://api.anthropic.com/v1", "/v1/messages",
+        {anthropic, "https://api.anthropic.com/v1", "/v1/messages",
          "https://api.anthropic.com/v1/messages"},
-        {&anthropic, "https://host/anthropic", "/v1/messages", "https://host/anthropic/v1/messages"}};
+        {anthropic, "https://host/anthropic", "/v1/messages", "https://host/anthropic/v1/messages"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *url = lc_upstream_url(cases[i].kind, cases[i].base, cases[i].target);
+        char *url = lc_base_url_join(cases[i].style, cases[i].base, cases[i].target);
         cr_expect_str_eq(url, cases[i].url);
         lc_free(url);
     }
