@@ -309,6 +309,7 @@ Test(mock, keeps_the_connection_and_takes_chunks_gzip_and_expect)
     json_t *one = json_array_get(json_object_get(log, "calls"), 1);
     cr_assert_str_eq(json_string_value(json_object_get(one, "body")), "{" QUESTION "}");
     cr_assert_str_eq(json_string_value(json_object_get(json_object_get(one, "headers"), "expect")), "100-continue");
+    json_decref(log);
 }
 
 Test(mock, answers_pipelined_calls_in_order)
@@ -397,6 +398,7 @@ Test(misbehaviour, a_client_that_leaves_is_noticed)
     cr_assert(test_wait_until(mock_open_calls(&mock) == 0, 5000));
     json_t *log = mock_log(&mock);
     cr_assert(json_is_true(json_object_get(json_array_get(json_object_get(log, "calls"), 0), "gone")));
+    json_decref(log);
 }
 
 Test(misbehaviour, stalls_midway)

@@ -97,7 +97,7 @@ static json_t *find_rule(const mock_call *call)
                 continue;
             if (take_one(rule, "skip") || (counted && !take_one(rule, "next")))
                 continue;
-            return json_copy(rule); /* its counts change under the lock, the call reads without */
+            return json_deep_copy(rule); /* nothing shared: the call reads it without the lock */
         }
     }
     return NULL;
@@ -315,7 +315,8 @@ static int good_pair(json_t *pair)
 
 /* ---- /_mock/ --------------------------------------------------------------------------------- */
 
-/* Takes a rule or a list of them, or {"pairs": [...]}; 0 when it is neither. */
+/* A rule or a list of them, or {"pairs": [...]}; 0 when it is neither. Keeps a copy: the call's own
+ * thread drops the original without the lock. */
 static int learn(json_t *given)
 {
     json_t *one, *list = json_object_get(given, "pairs");
@@ -325,11 +326,11 @@ static int learn(json_t *given)
     json_array_foreach (list, i, one)
         if (!good_pair(one))
             return 0;
-    if (list)
-        return json_array_extend(pairs, list) == 0;
-    if (json_is_array(given))
-        return json_array_extend(rules, given) == 0;
-    return json_array_append(rules, given) == 0;
+    json_t *copy = json_deep_copy(list ? list : given);
+    int code = json_is_object(copy) ? json_array_append(rules, copy)
+                                    : json_array_extend(list ? pairs : rules, copy);
+    json_decref(copy);
+    return code == 0;
 }
 
 int mock_control(const mock_call *call, mock_reply *reply)

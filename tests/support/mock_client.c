@@ -77,7 +77,7 @@ void mock_behave(const test_mock *mock, const char *format, ...)
 
 json_t *mock_log(const test_mock *mock)
 {
-    return control(mock, "log", NULL);
+    return json_incref(control(mock, "log", NULL));
 }
 
 int mock_calls(const test_mock *mock, const char *path)

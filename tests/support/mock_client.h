@@ -29,7 +29,7 @@ void mock_behave(const test_mock *mock, const char *format, ...) __attribute__((
 /* Calls seen since the start or the last reset, below a path ("" or NULL: all). */
 int mock_calls(const test_mock *mock, const char *path);
 
-/* The whole log, alive until the test ends. Each call: method, path, headers (object), body (text), ... */
+/* The whole log; json_decref it. Each call: method, path, headers (object), body (text), ... */
 json_t *mock_log(const test_mock *mock);
 
 /* Calls being answered at this moment. */
