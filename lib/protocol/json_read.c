@@ -45,8 +45,7 @@ static int next_is(reader *in, char c)
     return 1;
 }
 
-/* ---- Strings
- * ----------------------------------------------------------------------------------- */
+/* ---- Strings ---------------------------------------------------------------------- */
 
 /* 1 when none of the eight bytes is a quote, a backslash, a control character or beyond
  * ASCII. */
@@ -183,8 +182,7 @@ static int read_string(reader *in, const char **text, uint32_t *size)
     return 0;
 }
 
-/* ---- Numbers and words
- * --------------------------------------------------------------------------- */
+/* ---- Numbers and words ------------------------------------------------------------ */
 
 static size_t skip_digits(reader *in)
 {
@@ -224,8 +222,7 @@ static int read_word(reader *in, lc_tree *value, const char *word, lc_tree_type 
     return 0;
 }
 
-/* ---- Containers
- * ------------------------------------------------------------------------------------ */
+/* ---- Containers ------------------------------------------------------------------- */
 
 static lc_tree *new_child(reader *in)
 {
@@ -252,7 +249,7 @@ static int read_array(reader *in, lc_tree *array)
         int status = read_value(in, item);
         if (status)
             return status;
-        *link = item;
+        *link = array->last = item;
         link = &item->next;
         array->size++;
         skip_space(in);
@@ -318,7 +315,7 @@ static int read_object(reader *in, lc_tree *object)
         int status = read_member(in, member);
         if (status)
             return status;
-        *link = member;
+        *link = object->last = member;
         link = &member->next;
         object->size++;
         skip_space(in);

@@ -4,12 +4,12 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Looking
- * -------------------------------------------------------------------------------------
- */
+/* ---- Looking ---------------------------------------------------------------------- */
 
 lc_tree *lc_tree_children(const lc_tree *value)
 {
@@ -27,14 +27,19 @@ int lc_tree_named(const lc_tree *member, const char *name)
     return member->name_size == size && memcmp(member->name, name, size) == 0;
 }
 
-lc_tree *lc_tree_find(const lc_tree *object, const char *name)
+lc_tree *lc_tree_member(const lc_tree *object, const char *name, size_t name_size)
 {
     if (!lc_tree_is_type(object, LC_TREE_OBJECT))
         return NULL;
     for (lc_tree *member = object->first; member; member = member->next)
-        if (lc_tree_named(member, name))
+        if (member->name_size == name_size && memcmp(member->name, name, name_size) == 0)
             return member;
     return NULL;
+}
+
+lc_tree *lc_tree_find(const lc_tree *object, const char *name)
+{
+    return lc_tree_member(object, name, strlen(name));
 }
 
 int lc_tree_is_text(const lc_tree *value, const char *text)
@@ -54,7 +59,23 @@ int lc_tree_is_nothing(const lc_tree *value)
     return !value || value->type == LC_TREE_NULL;
 }
 
-/* Locale's decimal point plays no part: the digits are counted, not handed to strtod. */
+int lc_tree_same(const lc_tree *a, const lc_tree *b)
+{
+    if (a->type != b->type || a->size != b->size)
+        return 0;
+    if (a->type == LC_TREE_NUMBER || a->type == LC_TREE_STRING)
+        return memcmp(a->text, b->text, a->size) == 0;
+    const lc_tree *left = lc_tree_children(a), *right = lc_tree_children(b);
+    for (; left && right; left = left->next, right = right->next)
+        if (left->name_size != right->name_size ||
+            (left->name && memcmp(left->name, right->name, left->name_size) != 0) ||
+            !lc_tree_same(left, right))
+            return 0;
+    return left == right;
+}
+
+/* The locale's decimal point plays no part: the digits are counted, not handed to strtod.
+ */
 int lc_tree_integer(const lc_tree *value, int64_t *number)
 {
     char digits[48];
@@ -108,9 +129,7 @@ lc_tree **lc_tree_sorted(const lc_tree *object)
     return members;
 }
 
-/* ---- Making
- * ----------------------------------------------------------------------------------------
- */
+/* ---- Making ----------------------------------------------------------------------- */
 
 lc_tree *lc_tree_new(lc_arena *arena, lc_tree_type type)
 {
@@ -137,6 +156,16 @@ lc_tree *lc_tree_string(lc_arena *arena, const char *text, size_t size)
     return value;
 }
 
+lc_tree *lc_tree_number(lc_arena *arena, int64_t number)
+{
+    char digits[24];
+    int size = snprintf(digits, sizeof digits, "%" PRId64, number);
+    lc_tree *value = lc_tree_string(arena, digits, (size_t)size);
+    if (value)
+        value->type = LC_TREE_NUMBER;
+    return value;
+}
+
 /* Recursion is bounded by the depth that reading allows. */
 lc_tree *lc_tree_copy(lc_arena *arena, const lc_tree *value)
 {
@@ -157,7 +186,7 @@ lc_tree *lc_tree_copy(lc_arena *arena, const lc_tree *value)
             !(twin->name = copy_text(arena, child->name, child->name_size)))
             return NULL;
         twin->name_size = child->name_size;
-        *link = twin;
+        *link = copy->last = twin;
         link = &twin->next;
         copy->size++;
     }
@@ -168,12 +197,23 @@ int lc_tree_add(lc_tree *array, lc_tree *value)
 {
     if (!value)
         return LLMCACHE_MEMORY;
-    lc_tree **link = &array->first;
-    while (*link)
-        link = &(*link)->next;
-    *link = value;
+    if (array->last)
+        array->last->next = value;
+    else
+        array->first = value;
+    array->last = value;
     array->size++;
     return 0;
+}
+
+void lc_tree_insert(lc_tree *array, lc_tree *before, lc_tree *value)
+{
+    lc_tree **link = before ? &before->next : &array->first;
+    value->next = *link;
+    *link = value;
+    if (array->last == before)
+        array->last = value;
+    array->size++;
 }
 
 int lc_tree_set(lc_arena *arena, lc_tree *object, const char *name, size_t name_size,
@@ -182,26 +222,35 @@ int lc_tree_set(lc_arena *arena, lc_tree *object, const char *name, size_t name_
     if (!value || !(value->name = copy_text(arena, name, name_size)))
         return LLMCACHE_MEMORY;
     value->name_size = (uint32_t)name_size;
+    lc_tree *old = lc_tree_member(object, name, name_size);
+    if (!old)
+        return lc_tree_add(object, value);
     lc_tree **link = &object->first;
-    while (*link && ((*link)->name_size != name_size ||
-                     memcmp((*link)->name, name, name_size) != 0))
+    while (*link != old)
         link = &(*link)->next;
-    if (*link)
-        value->next = (*link)->next;
-    else
-        object->size++;
     *link = value;
+    value->next = old->next;
+    if (object->last == old)
+        object->last = value;
     return 0;
 }
 
 void lc_tree_drop(lc_tree *object, const char *name)
 {
-    for (lc_tree **link = &object->first; *link; link = &(*link)->next)
-        if (lc_tree_named(*link, name)) {
-            *link = (*link)->next;
-            object->size--;
-            return;
-        }
+    lc_tree *before = NULL;
+    for (lc_tree *member = object->first; member;
+         before = member, member = member->next) {
+        if (!lc_tree_named(member, name))
+            continue;
+        if (before)
+            before->next = member->next;
+        else
+            object->first = member->next;
+        if (object->last == member)
+            object->last = before;
+        object->size--;
+        return;
+    }
 }
 
 static size_t grown_room(size_t size)
@@ -230,9 +279,7 @@ int lc_tree_append(lc_arena *arena, lc_tree *string, const char *text, size_t si
     return 0;
 }
 
-/* ---- Writing
- * -----------------------------------------------------------------------------------------
- */
+/* ---- Writing ---------------------------------------------------------------------- */
 
 /* How many bytes at text[at] cannot stand for themselves; 0 when they can. */
 static size_t special(const char *text, size_t size, size_t at)

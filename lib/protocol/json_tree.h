@@ -32,20 +32,19 @@ typedef enum lc_tree_type {
 typedef struct lc_tree lc_tree;
 struct lc_tree {
     union {
-        const char *text; /* of a string, decoded, or of a number, as written; not
-                             NUL-terminated */
+        const char *text; /* of a string, decoded, or a number, as written; no NUL behind */
         lc_tree *first;   /* child of an array or object */
     };
-    lc_tree *next;    /* sibling */
-    const char *name; /* of an object's member, decoded; NULL elsewhere */
-    uint32_t size;    /* bytes of text, or number of children */
-    uint32_t name_size;
-    uint32_t
-        name_at; /* where the member's name begins in the source, its quote included */
+    lc_tree *last;       /* child of an array or object */
+    lc_tree *next;       /* sibling */
+    const char *name;    /* of an object's member, decoded; NULL elsewhere */
+    uint32_t size;       /* bytes of text, or number of children */
+    uint32_t name_size;  /* bytes of name */
+    uint32_t name_at;    /* where the name begins in the source, its quote included */
     uint32_t start, end; /* where the value stands in the source */
     uint8_t type;        /* lc_tree_type */
-    uint8_t grown;  /* text was made by lc_tree_append and has spare room behind it */
-    uint8_t marked; /* for the caller */
+    uint8_t grown;       /* text was made by lc_tree_append and has spare room */
+    uint8_t marked;      /* for the caller */
 };
 
 /*
@@ -55,34 +54,37 @@ struct lc_tree {
 int lc_tree_read(lc_arena *arena, const char *text, size_t size, lc_tree **root,
                  llmcache_error *err);
 
-/* ---- Looking: all take NULL and any type
- * ------------------------------------------------------ */
+/* ---- Looking: all take NULL and any type ---- */
 
-lc_tree *lc_tree_find(const lc_tree *object,
-                      const char *name); /* NULL: not there, or no object */
-lc_tree *
-lc_tree_children(const lc_tree *value); /* the first; NULL when it is no container */
+/* The member of an object; NULL when there is none. */
+lc_tree *lc_tree_find(const lc_tree *object, const char *name);
+lc_tree *lc_tree_member(const lc_tree *object, const char *name, size_t name_size);
+/* The first child; NULL when it is no container. */
+lc_tree *lc_tree_children(const lc_tree *value);
 int lc_tree_named(const lc_tree *member, const char *name);
-int lc_tree_is_type(const lc_tree *value, lc_tree_type type); /* 0 for NULL */
-int lc_tree_is_text(const lc_tree *value,
-                    const char *text); /* a string that says just this */
+int lc_tree_is_type(const lc_tree *value, lc_tree_type type);
+/* A string that says just this? */
+int lc_tree_is_text(const lc_tree *value, const char *text);
 int lc_tree_is_true(const lc_tree *value);
-int lc_tree_is_nothing(const lc_tree *value); /* absent or null */
+/* Absent or null? */
+int lc_tree_is_nothing(const lc_tree *value);
+/* Written alike, members in the same order? */
+int lc_tree_same(const lc_tree *a, const lc_tree *b);
 /* A whole number that fits, however written (1, 1.0, 1e0); -1 when it is none. */
 int lc_tree_integer(const lc_tree *value, int64_t *number);
-
-/* Sorts the members by name into an array of object->size; lc_free it. NULL: no memory.
- */
+/* The members by name, an array of object->size for lc_free. NULL: no memory. */
 lc_tree **lc_tree_sorted(const lc_tree *object);
 
-/* ---- Making: NULL or LLMCACHE_MEMORY when there is no memory
- * -------------------------------------- */
+/* ---- Making: NULL or LLMCACHE_MEMORY when there is no memory ---- */
 
 lc_tree *lc_tree_new(lc_arena *arena, lc_tree_type type);
 lc_tree *lc_tree_string(lc_arena *arena, const char *text, size_t size); /* copies */
+lc_tree *lc_tree_number(lc_arena *arena, int64_t number);
 lc_tree *lc_tree_copy(lc_arena *arena, const lc_tree *value); /* deep, without its name */
-/* Adds `value` (a tree that hangs nowhere yet; NULL is a failed making) at the end. */
+/* Adds a tree that hangs nowhere yet at the end; NULL is one that failed to be made. */
 int lc_tree_add(lc_tree *array, lc_tree *value);
+/* The same behind `before`, or first when that is NULL. */
+void lc_tree_insert(lc_tree *array, lc_tree *before, lc_tree *value);
 /* Replaces the member or adds it; copies the name. */
 int lc_tree_set(lc_arena *arena, lc_tree *object, const char *name, size_t name_size,
                 lc_tree *value);
@@ -90,8 +92,7 @@ void lc_tree_drop(lc_tree *object, const char *name);
 /* Appends to a string in amortised constant time a byte. */
 int lc_tree_append(lc_arena *arena, lc_tree *string, const char *text, size_t size);
 
-/* Writes compactly; U+0085, U+2028 and U+2029 escaped, since some clients end a line
- * there. */
+/* Writes compactly; U+0085, U+2028, U+2029 escaped: some clients end a line there. */
 int lc_tree_write(const lc_tree *value, lc_buffer *out);
 int lc_tree_write_string(const char *text, size_t size, lc_buffer *out);
 

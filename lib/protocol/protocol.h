@@ -136,6 +136,10 @@ int lc_assembler_finish(lc_assembler *assembler, lc_buffer *body, llmcache_error
 int lc_replay(lc_protocol protocol, const char *body, size_t size, int include_usage,
               lc_buffer *events, llmcache_error *err);
 
+/* The same with texts in deltas of about piece_bytes (0: each in one), for replays at a pace. */
+int lc_replay_pieces(lc_protocol protocol, const char *body, size_t size, int include_usage,
+                     size_t piece_bytes, lc_buffer *events, llmcache_error *err);
+
 /* ---- Errors -------------------------------------------------------------------------------- */
 
 /* An error body in the protocol's own shape. `type` and `code` may be NULL. */

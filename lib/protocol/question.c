@@ -13,9 +13,7 @@
 
 #include <string.h>
 
-/* ---- Digests
- * ----------------------------------------------------------------------------------------
- */
+/* ---- Digests ---------------------------------------------------------------------- */
 
 /* "float" is what an absent or null encoding_format means. */
 static int is_default_format(lc_protocol protocol, const lc_tree *member)
@@ -89,9 +87,7 @@ static int digest_shape(const lc_asked *asked, lc_question *question)
     return status;
 }
 
-/* ---- Facts
- * ------------------------------------------------------------------------------------------
- */
+/* ---- Facts ------------------------------------------------------------------------ */
 
 static int read_model(const lc_tree *body, lc_question *question, llmcache_error *err)
 {
