@@ -95,4 +95,11 @@ const char *lc_rule_help(lc_rule rule);
 /* The rule with this word, or LC_RULE_COUNT. */
 lc_rule lc_rule_find(const char *word);
 
+/*
+ * Is this a question about now (today's weather, the latest release)? 1 or 0, or LLMCACHE_MEMORY. Its
+ * answer should be kept for a short time; it is never shared by meaning. `word` (may be NULL) gets
+ * what gave it away.
+ */
+int lc_volatile(const char *text, size_t size, char word[LC_DETAIL_SIZE]);
+
 #endif

@@ -1,0 +1,13 @@
+/* Different currencies: each question names one that the other lacks. */
+#include "decide/marks.h"
+
+static const lc_mark marks[] = {
+#define LC_MARK(phrase, value) {phrase, value},
+#include "decide/currencies.def"
+#undef LC_MARK
+};
+
+int lc_rule_currency(const lc_case *c, char *detail)
+{
+    return lc_marks_differ(marks, sizeof marks / sizeof marks[0], c, detail);
+}
