@@ -11,8 +11,9 @@
 #include <math.h>
 #include <string.h>
 
-#define BLOCK_ROWS 64 /* texts are run together up to so many tokens; longer ones alone \
-                       */
+#define BLOCK_ROWS                                                       \
+    64 /* texts are run together up to so many tokens; longer ones alone \
+        */
 #define INNER_ROWS \
     64 /* rows of the feed-forward net at once: they should stay in the cache */
 #define QUERY_ROWS 32 /* rows of one head's attention at once */
@@ -151,24 +152,20 @@ static void embed_tokens(const block *run, const lc_tokens *text, float *x)
 }
 
 /* One head's keys, transposed, and its values, both padded: what multiply_float wants. */
-static void gather_head(const block *run, const float *qkv, size_t head, size_t count)
+static void gather_head(const block *run, float *qkv, size_t head, size_t count)
 {
     const lc_encoder *encoder = run->encoder;
     size_t size = encoder->head_size, width = pad(size), padded = pad(count);
     size_t stride = lc_matrix_stride(&encoder->layers[0].qkv);
-    const float *keys = qkv + encoder->hidden + head * size,
-                *values = keys + encoder->hidden;
-    for (size_t d = 0; d < size; d++) {
-        float *to = run->keys + d * padded;
-        for (size_t i = 0; i < count; i++)
-            to[i] = keys[i * stride + d];
-        for (size_t i = count; i < padded; i++)
-            to[i] = 0;
-    }
+    float *keys = qkv + encoder->hidden + head * size, *values = keys + encoder->hidden;
+    lc_rows from = {keys, stride}, to = {run->keys, padded};
+    encoder->kernels->transpose(from, to, count, size);
+    for (size_t d = 0; d < size && count < padded; d++)
+        memset(run->keys + d * padded + count, 0, (padded - count) * sizeof *keys);
     for (size_t i = 0; i < count; i++) {
-        float *to = run->values + i * width;
-        memcpy(to, values + i * stride, size * sizeof *to);
-        memset(to + size, 0, (width - size) * sizeof *to);
+        float *value = run->values + i * width;
+        memcpy(value, values + i * stride, size * sizeof *value);
+        memset(value + size, 0, (width - size) * sizeof *value);
     }
 }
 

@@ -109,6 +109,9 @@ typedef struct lc_kernels {
     void (*softmax)(float *x, size_t count);
 
     float (*dot)(const float *x, const float *y, size_t count);
+
+    /* to[j][i] = from[i][j] */
+    void (*transpose)(lc_rows from, lc_rows to, size_t rows, size_t columns);
 } lc_kernels;
 
 /* The fastest variant this CPU has; never NULL. */

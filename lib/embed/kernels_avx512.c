@@ -67,6 +67,16 @@ PRIMITIVE vec v_abs(vec a)
     return _mm512_abs_ps(a);
 }
 
+PRIMITIVE float v_sum(vec a)
+{
+    return _mm512_reduce_add_ps(a);
+}
+
+PRIMITIVE float v_most(vec a)
+{
+    return _mm512_reduce_max_ps(a);
+}
+
 PRIMITIVE vec v_from_ints(const int32_t *x)
 {
     return _mm512_cvtepi32_ps(_mm512_loadu_si512(x));

@@ -45,24 +45,6 @@ INLINE void store_part(float *x, vec value, size_t count)
     memcpy(x, lanes, count * sizeof *x);
 }
 
-INLINE float sum_lanes(vec value)
-{
-    float lanes[LANES], sum = 0;
-    v_store(lanes, value);
-    for (size_t i = 0; i < LANES; i++)
-        sum += lanes[i];
-    return sum;
-}
-
-INLINE float least_lane(vec value)
-{
-    float lanes[LANES];
-    v_store(lanes, value);
-    for (size_t i = 1; i < LANES; i++)
-        lanes[0] = lanes[i] < lanes[0] ? lanes[i] : lanes[0];
-    return lanes[0];
-}
-
 /* ---- Quantisation
  * ---------------------------------------------------------------------------- */
 
@@ -80,8 +62,8 @@ INLINE void find_range(const float *x, size_t count, float *low, float *high)
         least = v_min(least, value);
         most = v_max(most, value);
     }
-    *low = least_lane(least);
-    *high = -least_lane(v_sub(v_set(0), most));
+    *low = -v_most(v_sub(v_set(0), least));
+    *high = v_most(most);
 }
 
 LC_TARGET static void quantise(const float *x, size_t count, size_t padded, void *codes,
@@ -188,13 +170,13 @@ LC_TARGET static void softmax(float *x, size_t count)
     vec most = v_load(x), sum = v_set(0);
     for (size_t i = LANES; i < padded; i += LANES)
         most = v_max(most, v_load(x + i));
-    most = v_set(-least_lane(v_sub(v_set(0), most)));
+    most = v_set(v_most(most));
     for (size_t i = 0; i < padded; i += LANES) {
         vec value = exp_of(v_sub(v_load(x + i), most));
         v_store(x + i, value);
         sum = v_add(sum, value);
     }
-    vec part = v_set(1 / sum_lanes(sum));
+    vec part = v_set(1 / v_sum(sum));
     for (size_t i = 0; i < padded; i += LANES)
         v_store(x + i, v_mul(v_load(x + i), part));
 }
@@ -214,7 +196,7 @@ LC_TARGET static float dot(const float *x, const float *y, size_t count)
                 v_fma(v_load(x + i + k * LANES), v_load(y + i + k * LANES), sums[k]);
     for (; i + LANES <= count; i += LANES)
         sums[0] = v_fma(v_load(x + i), v_load(y + i), sums[0]);
-    float sum = sum_lanes(v_add(v_add(sums[0], sums[1]), v_add(sums[2], sums[3])));
+    float sum = v_sum(v_add(v_add(sums[0], sums[1]), v_add(sums[2], sums[3])));
     for (; i < count; i++)
         sum += x[i] * y[i];
     return sum;
@@ -235,7 +217,7 @@ INLINE float add_and_sum(float *x, const float *y, size_t count)
         }
     for (; i < count; i++)
         sum += x[i] += y[i];
-    return sum + sum_lanes(v_add(v_add(sums[0], sums[1]), v_add(sums[2], sums[3])));
+    return sum + v_sum(v_add(v_add(sums[0], sums[1]), v_add(sums[2], sums[3])));
 }
 
 INLINE float sum_of_squares(const float *x, float mean, size_t count)
@@ -250,7 +232,7 @@ INLINE float sum_of_squares(const float *x, float mean, size_t count)
         }
     for (; i < count; i++)
         sum += (x[i] - mean) * (x[i] - mean);
-    return sum + sum_lanes(v_add(v_add(sums[0], sums[1]), v_add(sums[2], sums[3])));
+    return sum + v_sum(v_add(v_add(sums[0], sums[1]), v_add(sums[2], sums[3])));
 }
 
 LC_TARGET static void add_norm(float *x, const float *y, size_t count, const float *gain,
@@ -336,12 +318,44 @@ LC_TARGET static void multiply_float(lc_rows a, lc_rows b, lc_rows c, size_t row
                       rows, inner, 1);
 }
 
+/* Four by four at a time: vectors of four floats are the compiler's own on every CPU. */
+typedef float four_floats __attribute__((vector_size(16), aligned(4), may_alias));
+
+INLINE void transpose_four(const float *from, size_t from_stride, float *to,
+                           size_t to_stride)
+{
+    four_floats a = *(const four_floats *)from;
+    four_floats b = *(const four_floats *)(from + from_stride);
+    four_floats c = *(const four_floats *)(from + 2 * from_stride);
+    four_floats d = *(const four_floats *)(from + 3 * from_stride);
+    four_floats ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    four_floats cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    *(four_floats *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+    *(four_floats *)(to + to_stride) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+    ab = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(four_floats *)(to + 2 * to_stride) = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+    *(four_floats *)(to + 3 * to_stride) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+}
+
+LC_TARGET static void transpose(lc_rows from, lc_rows to, size_t rows, size_t columns)
+{
+    size_t whole_rows = rows - rows % 4, whole_columns = columns - columns % 4;
+    for (size_t i = 0; i < whole_rows; i += 4)
+        for (size_t j = 0; j < whole_columns; j += 4)
+            transpose_four(from.data + i * from.stride + j, from.stride,
+                           to.data + j * to.stride + i, to.stride);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = i < whole_rows ? whole_columns : 0; j < columns; j++)
+            to.data[j * to.stride + i] = from.data[i * from.stride + j];
+}
+
 #define FLOAT_PANEL (TILE_VECS * LANES > LC_LANE_PAD ? TILE_VECS * LANES : LC_LANE_PAD)
 
 /* The table's float half, the same for every variant. */
 #define FLOAT_KERNELS                                                                 \
     .float_panel = FLOAT_PANEL, .quantise = quantise, .restore = restore,             \
     .multiply_float = multiply_float, .add = add, .add_norm = add_norm, .gelu = gelu, \
-    .softmax = softmax, .dot = dot
+    .softmax = softmax, .dot = dot, .transpose = transpose
 
 #endif

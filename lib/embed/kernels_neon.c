@@ -66,6 +66,16 @@ PRIMITIVE vec v_abs(vec a)
     return vabsq_f32(a);
 }
 
+PRIMITIVE float v_sum(vec a)
+{
+    return vaddvq_f32(a);
+}
+
+PRIMITIVE float v_most(vec a)
+{
+    return vmaxvq_f32(a);
+}
+
 PRIMITIVE vec v_from_ints(const int32_t *x)
 {
     return vcvtq_f32_s32(vld1q_s32(x));

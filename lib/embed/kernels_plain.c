@@ -64,6 +64,16 @@ PRIMITIVE vec v_abs(vec a)
     return fabsf(a);
 }
 
+PRIMITIVE float v_sum(vec a)
+{
+    return a;
+}
+
+PRIMITIVE float v_most(vec a)
+{
+    return a;
+}
+
 PRIMITIVE vec v_from_ints(const int32_t *x)
 {
     return (float)*x;

@@ -440,6 +440,26 @@ static const char *check_float_product(const lc_kernels *kernels)
     return bad;
 }
 
+static const char *check_transpose(const lc_kernels *kernels)
+{
+    float from[25 * 30], to[30 * 30];
+    uint32_t seed = 10;
+    for (size_t i = 0; i < 25 * 30; i++)
+        from[i] = random_float(&seed, 1);
+    for (size_t rows = 1; rows <= 25; rows++)
+        for (size_t columns = 1; columns <= 25; columns++) {
+            memset(to, 0, sizeof to);
+            kernels->transpose((lc_rows){from, 30}, (lc_rows){to, 30}, rows, columns);
+            for (size_t i = 0; i < 30 * 30; i++) {
+                size_t row = i % 30, column = i / 30;
+                int inside = row < rows && column < columns;
+                if (to[i] != (inside ? from[row * 30 + column] : 0))
+                    return wrong("%zu x %zu: (%zu, %zu)", rows, columns, row, column);
+            }
+        }
+    return NULL;
+}
+
 /* What is not finite must not get into a matrix, or out of the arrays. */
 static const char *check_refusals(const lc_kernels *kernels)
 {
@@ -475,6 +495,7 @@ const kernel_check kernel_checks[] = {
     {"gelu at any length", check_gelu_lengths},
     {"softmax", check_softmax},
     {"layer norm", check_norm},
+    {"transpose", check_transpose},
     {"dot and add", check_sums_of_floats},
     {"what is not finite", check_refusals},
     {NULL, NULL},
