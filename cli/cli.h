@@ -64,7 +64,7 @@ struct cli_session {
     int width;  /* columns of the terminal, 0 when standard output is not one */
 };
 
-/* ---- cli_flags.c ---- */
+/* ---- cli_flags.c ---------------------------------------------------------------- */
 
 /*
  * Reads the command line into *cli: the command, its flags, the arguments. Settings go to
@@ -86,7 +86,7 @@ int cli_number(const cli_session *cli, const char *name, int64_t low, int64_t *n
 /* The value in force of a setting, "" when there is none. */
 const char *cli_setting(const cli_session *cli, const char *name);
 
-/* ---- llmcache_cli.c ---- */
+/* ---- llmcache_cli.c ------------------------------------------------------------- */
 
 /* Opens cli->cache. CLI_OK, or an exit code after saying why. */
 int cli_open(cli_session *cli);
@@ -99,7 +99,7 @@ int cli_fail(const cli_session *cli, const llmcache_error *err);
 int cli_usage(const cli_session *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* ---- The commands, one file each ---- */
+/* ---- The commands, one file each ------------------------------------------------ */
 
 extern const cli_command cmd_ask, cmd_explain, cmd_stats, cmd_health, cmd_ls, cmd_get,
     cmd_rm, cmd_purge, cmd_feedback, cmd_index, cmd_doctor, cmd_settings;

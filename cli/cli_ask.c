@@ -9,8 +9,7 @@ enum {
     MAX_QUESTION = 64 * 1024 * 1024
 }; /* the library's own limit is stricter and says so better */
 
-/* ---- The question
- * ------------------------------------------------------------------------------ */
+/* ---- The question --------------------------------------------------------------- */
 
 static char *join(char **words, int count)
 {
@@ -86,8 +85,7 @@ void ask_question_free(char *question)
     free(question);
 }
 
-/* ---- How it is to be treated
- * --------------------------------------------------------------------- */
+/* ---- How it is to be treated ---------------------------------------------------- */
 
 int ask_options(const cli_session *cli, llmcache_ask_options *options)
 {
@@ -104,8 +102,7 @@ int ask_options(const cli_session *cli, llmcache_ask_options *options)
     return CLI_OK;
 }
 
-/* ---- What the cache thinks of it
- * ------------------------------------------------------------------ */
+/* ---- What the cache thinks of it ------------------------------------------------ */
 
 int ask_explain(cli_session *cli, const char *question,
                 const llmcache_ask_options *options, json_t **explained)

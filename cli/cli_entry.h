@@ -4,25 +4,12 @@
 
 #include "cli.h"
 
-#include <jansson.h>
-
-/*
- * What a person would read in the entry's body: the text of its first choice. New
- * reference, never NULL but for want of memory; an empty string when the body holds no
- * text.
- */
-json_t *entry_text(const llmcache_entry *entry);
-
-/* The entry as an object. With `whole`: answer text, body and vector size too. */
-json_t *entry_json(const llmcache_entry *entry, int64_t now_ms, int whole);
-
 /* The heading of a list, and one row; `width` columns of the terminal, 0 for no limit. */
 void entry_print_heading(const cli_session *cli);
 void entry_print_row(const cli_session *cli, const llmcache_entry *entry, int64_t now_ms);
 
 /* The flags --model, --namespace, --tag, --contains, --id, --older-than, --limit as a
  * filter. */
-extern const cli_flag entry_filter_flags[];
 int entry_filter(const cli_session *cli, llmcache_filter *filter);
 
 int64_t entry_now_ms(void);

@@ -153,8 +153,7 @@ int cli_read(cli_session *cli, const cli_command *const *commands, int count, in
     return code;
 }
 
-/* ---- Looking values up
- * --------------------------------------------------------------------- */
+/* ---- Looking values up ---------------------------------------------------------- */
 
 const char *cli_value(const cli_session *cli, const char *name)
 {

@@ -34,8 +34,7 @@ const char *print_end(const cli_session *cli)
     return cli->colour ? "\x1b[0m" : "";
 }
 
-/* ---- Text
- * ------------------------------------------------------------------------------------ */
+/* ---- Text ----------------------------------------------------------------------- */
 
 /*
  * The next character: its bytes in *size, its columns in *columns. What is not UTF-8 and
@@ -133,8 +132,7 @@ void print_fact(const cli_session *cli, const char *name, const char *format, ..
     putchar('\n');
 }
 
-/* ---- Times
- * ----------------------------------------------------------------------------------- */
+/* ---- Times ---------------------------------------------------------------------- */
 
 const char *print_span(int64_t ms, char out[PRINT_SPAN_SIZE])
 {
@@ -167,8 +165,7 @@ const char *print_time(int64_t wall_ms, char out[PRINT_SPAN_SIZE])
     return out;
 }
 
-/* ---- JSON
- * ------------------------------------------------------------------------------------ */
+/* ---- JSON ----------------------------------------------------------------------- */
 
 int print_json(json_t *value)
 {
@@ -183,35 +180,12 @@ int print_json(json_t *value)
     return CLI_OK;
 }
 
-json_t *print_string(const char *text, size_t size)
-{
-    json_t *string = json_stringn(text, size);
-    if (string)
-        return string;
-    char *clean = malloc(size * 3 + 1);
-    size_t used = 0, step;
-    for (size_t at = 0; clean && at < size; at += step) {
-        utf8proc_int32_t cp;
-        utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)text + at,
-                                                   (utf8proc_ssize_t)(size - at), &cp);
-        const char *from = length > 0 ? text + at : replacement;
-        size_t bytes = length > 0 ? (size_t)length : sizeof replacement - 1;
-        memcpy(clean + used, from, bytes);
-        used += bytes;
-        step = length > 0 ? bytes : 1;
-    }
-    if (clean)
-        string = json_stringn(clean, used);
-    free(clean);
-    return string;
-}
-
 void print_error_json(const llmcache_error *err)
 {
     json_t *value = json_pack(
         "{s:{s:s, s:o, s:i, s:I}}", "error", "code", llmcache_code_name(err->code),
-        "message", print_string(err->message, strlen(err->message)), "upstream_status",
-        err->upstream_status, "retry_after_ms", (json_int_t)err->retry_after_ms);
+        "message", shown_string(err->message), "upstream_status", err->upstream_status,
+        "retry_after_ms", (json_int_t)err->retry_after_ms);
     char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
     fprintf(stderr, "%s\n",
             text ? text : "{\"error\": {\"message\": \"out of memory\"}}");

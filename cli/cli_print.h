@@ -9,8 +9,8 @@
 #define CLI_PRINT_H
 
 #include "cli.h"
+#include "shown_json.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 /* Finds out what standard output can show: cli->colour, cli->width. */
@@ -54,9 +54,6 @@ const char *print_time(int64_t wall_ms, char out[PRINT_SPAN_SIZE]);
 /* Writes the value and a line feed, and drops the reference. CLI_OK or CLI_FAILED (out of
  * memory). */
 int print_json(json_t *value);
-
-/* Text as a JSON string whatever its bytes: what is not UTF-8 becomes U+FFFD. */
-json_t *print_string(const char *text, size_t size);
 
 /* {"error": {...}} on standard error. */
 void print_error_json(const llmcache_error *err);

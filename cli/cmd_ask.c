@@ -7,7 +7,7 @@
 
 static json_t *text(const char *bytes)
 {
-    return print_string(bytes, strlen(bytes));
+    return shown_string(bytes);
 }
 
 static int print_answer_json(const llmcache_answer *answer, json_t *explained)

@@ -17,8 +17,7 @@ static int run(cli_session *cli)
     if (llmcache_feedback(cli->cache, id, good, &err))
         return cli_fail(cli, &err);
     if (cli->json)
-        return print_json(
-            json_pack("{s:o, s:b}", "id", print_string(id, strlen(id)), "good", good));
+        return print_json(json_pack("{s:o, s:b}", "id", shown_string(id), "good", good));
     printf("%s %s\n", good ? "kept" : "removed", id);
     return CLI_OK;
 }

@@ -31,8 +31,8 @@ static int show(void *user, const llmcache_entry *entry)
 {
     cli_session *cli = user;
     if (cli->json)
-        return print_json(entry_json(entry, entry_now_ms(), 1));
-    json_t *answer = entry_text(entry);
+        return print_json(shown_entry(entry, entry_now_ms(), 1));
+    json_t *answer = shown_answer(entry);
     show_facts(cli, entry);
     show_section(cli, "Question", entry->question);
     show_section(cli, "Answer", json_string_value(answer));

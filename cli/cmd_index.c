@@ -64,11 +64,10 @@ static int print_census(const cli_session *cli, const index_census *census)
     json_t *spaces = json_array();
     for (int i = 0; i < census->space_count; i++)
         json_array_append_new(
-            spaces, json_pack("{s:o, s:I, s:I}", "space",
-                              print_string(census->spaces[i].name,
-                                           strlen(census->spaces[i].name)),
-                              "dimension", (json_int_t)census->spaces[i].dimension,
-                              "records", (json_int_t)census->spaces[i].records));
+            spaces,
+            json_pack("{s:o, s:I, s:I}", "space", shown_string(census->spaces[i].name),
+                      "dimension", (json_int_t)census->spaces[i].dimension, "records",
+                      (json_int_t)census->spaces[i].records));
     return print_json(json_pack("{s:I, s:I, s:o}", "entries", (json_int_t)census->entries,
                                 "records", (json_int_t)census->records, "spaces",
                                 spaces));

@@ -16,7 +16,7 @@ static int show(void *user, const llmcache_entry *entry)
 {
     listing *list = user;
     if (list->cli->json) {
-        list->code = print_json(entry_json(entry, list->now_ms, 0));
+        list->code = print_json(shown_entry(entry, list->now_ms, 0));
     } else {
         if (list->count == 0)
             entry_print_heading(list->cli);

@@ -6,7 +6,7 @@
 
 static json_t *text(const char *bytes)
 {
-    return print_string(bytes, strlen(bytes));
+    return shown_string(bytes);
 }
 
 static int show(const cli_session *cli, const llmcache_setting *row)

@@ -25,8 +25,7 @@ static const cli_command cmd_help = {
     .run = run_help,
 };
 
-/* ---- Help
- * ---------------------------------------------------------------------------------- */
+/* ---- Help ----------------------------------------------------------------------- */
 
 static const cli_command *const commands[] = {
     &cmd_ask,    &cmd_explain,  &cmd_ls,    &cmd_get,    &cmd_rm,
@@ -111,8 +110,7 @@ static int run_help(cli_session *cli)
     return CLI_OK;
 }
 
-/* ---- Failing
- * --------------------------------------------------------------------------------- */
+/* ---- Failing -------------------------------------------------------------------- */
 
 static int exit_of(int code)
 {
@@ -164,8 +162,7 @@ int cli_open(cli_session *cli)
     return llmcache_open(cli->options, &cli->cache, &err) ? cli_fail(cli, &err) : CLI_OK;
 }
 
-/* ---- Running
- * --------------------------------------------------------------------------------- */
+/* ---- Running -------------------------------------------------------------------- */
 
 static int wants_help(int argc, char **argv)
 {
