@@ -1,0 +1,61 @@
+/* POST /ask: one question in JSON, one answer in JSON. */
+#include "json_body.h"
+#include "routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void reply_answer(exchange *x, const llmcache_answer *answer)
+{
+    byte_buffer json = {0};
+    snprintf(x->source, sizeof x->source, "%s", llmcache_answer_source_name(answer));
+    snprintf(x->id, sizeof x->id, "%s", llmcache_answer_id(answer));
+
+    bytes_text(&json, "{\"answer\":");
+    bytes_json(&json, llmcache_answer_text(answer));
+    bytes_format(&json, ",\"source\":\"%s\",\"similarity\":%.6g,\"id\":\"%s\"",
+                 llmcache_answer_source_name(answer), llmcache_answer_similarity(answer),
+                 llmcache_answer_id(answer));
+    bytes_format(&json, ",\"cached\":%s,\"stored\":%s,\"age_ms\":%lld,\"age\":%.3f",
+                 llmcache_answer_source(answer) == LLMCACHE_SOURCE_MODEL ? "false"
+                                                                         : "true",
+                 llmcache_answer_stored(answer) ? "true" : "false",
+                 (long long)llmcache_answer_age_ms(answer),
+                 (double)llmcache_answer_age_ms(answer) / 1000.0);
+    bytes_text(&json, ",\"model\":");
+    bytes_json(&json, llmcache_answer_model(answer));
+    bytes_text(&json, ",\"question\":");
+    bytes_json(&json, llmcache_answer_question(answer));
+    bytes_text(&json, ",\"why\":");
+    bytes_json(&json, llmcache_answer_why(answer));
+    bytes_format(&json,
+                 ",\"latency_ms\":%.3f,\"model_latency_ms\":%lld,"
+                 "\"usage\":{\"input_tokens\":%lld,\"output_tokens\":%lld}}",
+                 (double)llmcache_answer_latency_us(answer) / 1000.0,
+                 (long long)llmcache_answer_model_latency_ms(answer),
+                 (long long)llmcache_answer_input_tokens(answer),
+                 (long long)llmcache_answer_output_tokens(answer));
+    reply_json(x, 200, &json);
+    bytes_free(&json);
+}
+
+void handle_ask(exchange *x)
+{
+    llmcache_ask_options options;
+    llmcache_answer *answer;
+    llmcache_error err;
+    json_body body;
+    const char *question;
+
+    if (json_body_read(x, &body))
+        return;
+    if (json_body_question(&body, &question, &options) == 0) {
+        if (llmcache_ask(x->server->cache, question, &options, &answer, &err) == 0) {
+            reply_answer(x, answer);
+            llmcache_answer_free(answer);
+        } else {
+            reply_failure(x, &err);
+        }
+    }
+    json_body_done(&body);
+}

@@ -1,0 +1,249 @@
+/* Management below /cache/: list, look at, remove, judge and explain kept answers. */
+#include "json_body.h"
+#include "routes.h"
+#include "shown_json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_LIMIT = 100, MAX_LIMIT = 10000 };
+
+/* Sends the value and drops the reference; NULL: out of memory. */
+static void reply_value(exchange *x, int status, json_t *value)
+{
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    json_decref(value);
+    if (text)
+        reply_send(x, status, "application/json", NULL, text, strlen(text));
+    else
+        reply_error(x, 500, NULL, "out_of_memory", NULL, "out of memory");
+    free(text);
+}
+
+/* ---- Looking -------------------------------------------------------------------- */
+
+/* The query's conditions. Room for their decoded values. */
+typedef struct query_filter {
+    llmcache_filter filter;
+    char space[256], id[64], model[256], tag[256], contains[1024], older[32], limit[32],
+        kind[16];
+} query_filter;
+
+static int refuse_query(exchange *x, const char *name, const char *message)
+{
+    reply_error(x, 422, NULL, "wrong_type", name, message);
+    return -1;
+}
+
+static int read_whole(const char *text, int64_t low, int64_t high, int64_t *out)
+{
+    char *end;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || value < low || value > high)
+        return -1;
+    *out = value;
+    return 0;
+}
+
+static int read_query(exchange *x, query_filter *q)
+{
+    const char *older = request_query(x, "older_than", q->older, sizeof q->older);
+    const char *limit = request_query(x, "limit", q->limit, sizeof q->limit);
+    const char *kind = request_query(x, "kind", q->kind, sizeof q->kind);
+    int64_t seconds = 0;
+    q->filter = (llmcache_filter){
+        .struct_size = sizeof q->filter,
+        .space = request_query(x, "namespace", q->space, sizeof q->space),
+        .id = request_query(x, "id", q->id, sizeof q->id),
+        .model = request_query(x, "model", q->model, sizeof q->model),
+        .tag = request_query(x, "tag", q->tag, sizeof q->tag),
+        .contains = request_query(x, "contains", q->contains, sizeof q->contains),
+        .records = 1,
+        .limit = DEFAULT_LIMIT};
+    if (older && read_whole(older, 0, 3153600000, &seconds))
+        return refuse_query(x, "older_than",
+                            "older_than must be a whole number of seconds");
+    if (limit && read_whole(limit, 1, MAX_LIMIT, &q->filter.limit))
+        return refuse_query(x, "limit", "limit must be a whole number from 1 to 10000");
+    if (kind && strcmp(kind, "record") != 0 && strcmp(kind, "exact") != 0)
+        return refuse_query(x, "kind", "kind must be exact or record");
+    q->filter.records = kind && strcmp(kind, "record") == 0 ? 2 : 1;
+    q->filter.older_than_ms = seconds * 1000;
+    return 0;
+}
+
+static int add_entry(void *user, const llmcache_entry *entry)
+{
+    return json_array_append_new(user, shown_entry(entry, server_wall_ms(), 0));
+}
+
+void handle_entries(exchange *x)
+{
+    llmcache_error err;
+    query_filter q;
+    if (read_query(x, &q))
+        return;
+    json_t *entries = json_array();
+    if (llmcache_each(x->server->cache, &q.filter, add_entry, entries, &err)) {
+        json_decref(entries);
+        reply_failure(x, &err);
+        return;
+    }
+    json_int_t count = (json_int_t)json_array_size(entries);
+    reply_value(x, 200,
+                json_pack("{s:o, s:I, s:I}", "entries", entries, "count", count, "limit",
+                          (json_int_t)q.filter.limit));
+}
+
+static int keep_entry(void *user, const llmcache_entry *entry)
+{
+    json_t **found = user;
+    *found = shown_entry(entry, server_wall_ms(), 1);
+    return 0;
+}
+
+/* The entry the path names, or NULL after an error reply. */
+static json_t *entry_of_path(exchange *x)
+{
+    llmcache_error err;
+    json_t *found = NULL;
+    if (llmcache_get(x->server->cache, x->tail, keep_entry, &found, &err)) {
+        reply_failure(x, &err);
+        return NULL;
+    }
+    if (!found)
+        reply_error(x, 500, NULL, "out_of_memory", NULL, "out of memory");
+    return found;
+}
+
+void handle_entry(exchange *x)
+{
+    json_t *entry = entry_of_path(x);
+    if (entry)
+        reply_value(x, 200, entry);
+}
+
+/* ---- Removing ------------------------------------------------------------------- */
+
+static void purge(exchange *x, const llmcache_filter *filter)
+{
+    llmcache_error err;
+    uint64_t removed;
+    if (llmcache_purge(x->server->cache, filter, &removed, &err))
+        reply_failure(x, &err);
+    else
+        reply_value(x, 200,
+                    json_pack("{s:I, s:b}", "removed", (json_int_t)removed, "dry_run",
+                              filter->dry_run));
+}
+
+void handle_remove(exchange *x)
+{
+    json_t *entry = entry_of_path(x);
+    if (!entry)
+        return;
+    llmcache_filter filter = {.struct_size = sizeof filter,
+                              .id = json_string_value(json_object_get(entry, "id"))};
+    purge(x, &filter);
+    json_decref(entry);
+}
+
+static void read_filter(json_body *body, llmcache_filter *filter)
+{
+    *filter = (llmcache_filter){
+        .struct_size = sizeof *filter,
+        .space = json_body_text(body, "namespace", NULL),
+        .id = json_body_text(body, "id", NULL),
+        .model = json_body_text(body, "model", NULL),
+        .tag = json_body_text(body, "tag", NULL),
+        .contains = json_body_text(body, "contains", NULL),
+        .older_than_ms =
+            (int64_t)(json_body_number(body, "older_than", 0, 3153600000, 0) * 1000),
+        .limit = (int64_t)json_body_number(body, "limit", 1, 1e9, 0),
+        .dry_run = json_body_flag(body, "dry_run", 0)};
+}
+
+/* Everything goes only when "all" says so: an empty or misspelt condition must not. */
+void handle_purge(exchange *x)
+{
+    llmcache_filter filter;
+    json_body body;
+    if (json_body_read(x, &body))
+        return;
+    read_filter(&body, &filter);
+    int all = json_body_flag(&body, "all", 0);
+    int empty = !filter.space && !filter.id && !filter.model && !filter.tag &&
+                !filter.contains && !filter.older_than_ms && !filter.limit;
+    if (empty && !all)
+        json_body_refuse(&body, "all", "missing",
+                         "a condition is needed, or \"all\": true");
+    else if (!empty && all)
+        json_body_refuse(&body, "all", "conflict",
+                         "\"all\" and a condition exclude each other");
+    if (!body.refused)
+        purge(x, &filter);
+    json_body_done(&body);
+}
+
+/* ---- Judging -------------------------------------------------------------------- */
+
+void handle_feedback(exchange *x)
+{
+    llmcache_error err;
+    json_body body;
+    if (json_body_read(x, &body))
+        return;
+    const char *id = json_body_text(&body, "id", NULL);
+    int good = json_body_flag(&body, "good", -1);
+    if (!id)
+        json_body_refuse(&body, "id", "missing", "id is required");
+    else if (good < 0)
+        json_body_refuse(&body, "good", "missing", "good is required");
+    if (!body.refused) {
+        if (llmcache_feedback(x->server->cache, id, good, &err))
+            reply_failure(x, &err);
+        else
+            reply_value(x, 200,
+                        json_pack("{s:o, s:b}", "id", shown_string(id), "good", good));
+    }
+    json_body_done(&body);
+}
+
+void handle_explain(exchange *x)
+{
+    llmcache_ask_options options;
+    llmcache_error err;
+    json_body body;
+    const char *question;
+    char *json;
+    if (json_body_read(x, &body))
+        return;
+    if (json_body_question(&body, &question, &options) == 0) {
+        if (llmcache_explain(x->server->cache, question, &options, &json, &err)) {
+            reply_failure(x, &err);
+        } else {
+            reply_send(x, 200, "application/json", NULL, json, strlen(json));
+            llmcache_free(json);
+        }
+    }
+    json_body_done(&body);
+}
+
+void handle_rebuild(exchange *x)
+{
+    llmcache_error err;
+    llmcache_rebuild_report report;
+    if (request_body(x))
+        return;
+    if (llmcache_rebuild(x->server->cache, &report, &err))
+        reply_failure(x, &err);
+    else
+        reply_value(
+            x, 200,
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "entries",
+                      (json_int_t)report.entries, "records", (json_int_t)report.records,
+                      "embedded", (json_int_t)report.embedded, "skipped",
+                      (json_int_t)report.skipped, "failed", (json_int_t)report.failed,
+                      "dropped", (json_int_t)report.dropped));
+}

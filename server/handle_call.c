@@ -1,0 +1,240 @@
+/*
+ * The drop-in path: /v1/... goes to llmcache_call as it came, and what that gives goes
+ * out as it comes.
+ *
+ * A reply of known size leaves as head and body in one write. A stream leaves in chunks,
+ * one write each. If the library has to cut it, the connection is closed without the last
+ * chunk, so that the client sees the cut: by HTTP/1.0, which has no chunks, the
+ * connection is reset.
+ */
+#include "routes.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum { ONE_WRITE = 256 * 1024 };
+
+typedef struct reply_relay {
+    exchange *x;
+    byte_buffer out; /* head, or a chunk, on its way */
+    int begun;
+    int streams;
+    int64_t left; /* of a body of known size */
+    int held;     /* `out` holds a last event, to leave with the last chunk */
+} reply_relay;
+
+/* ---- The request ---------------------------------------------------------------- */
+
+/* Fields that belong to this connection, or that were undone already. */
+static int stays_here(const char *name)
+{
+    static const char *const own[] = {
+        "connection",  "keep-alive",      "proxy-connection",    "proxy-authenticate",
+        "te",          "trailer",         "transfer-encoding",   "upgrade",
+        "host",        "content-length",  "content-encoding",    "expect",
+        "x-admin-key", "accept-encoding", "proxy-authorization", "http2-settings"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strcasecmp(name, own[i]) == 0)
+            return 1;
+    return 0;
+}
+
+/* Is the field named in Connection, and so meant for this connection only? */
+static int is_hop(const exchange *x, const char *name)
+{
+    const char *list = request_header(x, "connection");
+    size_t size = strlen(name);
+    while (list && *list) {
+        list += strspn(list, ", \t");
+        size_t word = strcspn(list, ", \t");
+        if (word == size && strncasecmp(list, name, size) == 0)
+            return 1;
+        list += word;
+    }
+    return 0;
+}
+
+/* Collects the fields that go on. Values with white space at their end are copied into
+ * `room`. */
+static size_t collect_headers(const exchange *x, llmcache_header *headers,
+                              byte_buffer *room)
+{
+    size_t count = 0;
+    bytes_reserve(room, SERVER_HEAD_BYTES * 2); /* never moved below */
+    for (int i = 0; i < x->info->num_headers && !room->broken; i++) {
+        const char *name = x->info->http_headers[i].name,
+                   *value = x->info->http_headers[i].value;
+        size_t size = request_value_size(value);
+        if (stays_here(name) || is_hop(x, name))
+            continue;
+        if (value[size]) {
+            size_t start = room->size;
+            bytes_add(room, value, size);
+            bytes_add(room, "", 1);
+            value = room->data + start;
+        }
+        headers[count++] = (llmcache_header){name, value};
+    }
+    return count;
+}
+
+/* ---- The reply ------------------------------------------------------------------ */
+
+/* What the log says comes from the reply's own headers. */
+static void note(exchange *x, const llmcache_header *header)
+{
+    if (strcasecmp(header->name, "x-llmcache-source") == 0)
+        snprintf(x->source, sizeof x->source, "%s", header->value);
+    else if (strcasecmp(header->name, "x-llmcache-id") == 0)
+        snprintf(x->id, sizeof x->id, "%s", header->value);
+}
+
+static void add_headers(reply_relay *relay, const llmcache_header *headers, size_t count)
+{
+    static const char *const own[] = {"connection",     "keep-alive", "transfer-encoding",
+                                      "content-length", "date",       "trailer",
+                                      "upgrade"};
+    for (size_t i = 0; i < count; i++) {
+        size_t j = 0, total = sizeof own / sizeof *own;
+        while (j < total && strcasecmp(headers[i].name, own[j]) != 0)
+            j++;
+        if (j < total || strpbrk(headers[i].value, "\r\n"))
+            continue;
+        note(relay->x, &headers[i]);
+        bytes_format(&relay->out, "%s: %s\r\n", headers[i].name, headers[i].value);
+    }
+}
+
+static int flush(reply_relay *relay)
+{
+    int failed =
+        relay->out.broken || reply_write(relay->x, relay->out.data, relay->out.size);
+    relay->out.size = 0;
+    relay->held = 0;
+    return failed ? -1 : 0;
+}
+
+static int begin(void *user, int status, const llmcache_header *headers, size_t count,
+                 int64_t body_size)
+{
+    reply_relay *relay = user;
+    exchange *x = relay->x;
+    int bodiless = status == 204 || status == 304;
+    relay->begun = 1;
+    relay->streams = body_size < 0 && !bodiless;
+    relay->left = body_size > 0 ? body_size : 0;
+    x->close |= relay->streams && x->http10;
+    reply_head(x, &relay->out, status);
+    add_headers(relay, headers, count);
+    if (relay->streams && !x->http10)
+        bytes_text(&relay->out, "Transfer-Encoding: chunked\r\n");
+    else if (!relay->streams && !bodiless)
+        bytes_format(&relay->out, "Content-Length: %lld\r\n", (long long)relay->left);
+    bytes_text(&relay->out, "\r\n");
+    if (!x->head_only && relay->left > 0 && relay->left <= ONE_WRITE)
+        return 0; /* the body's write takes it along */
+    return flush(relay);
+}
+
+/* SDKs hang up at the last event: sent together with the last chunk, their connection can
+ * be kept. */
+static int is_last_event(const char *bytes, size_t size)
+{
+    static const char last[] = "data: [DONE]\n\n";
+    size_t length = sizeof last - 1;
+    return size >= length && memcmp(bytes + size - length, last, length) == 0;
+}
+
+static int write_stream(reply_relay *relay, const void *bytes, size_t size)
+{
+    if (relay->held && flush(relay))
+        return -1;
+    if (!relay->x->http10)
+        bytes_format(&relay->out, "%zx\r\n", size);
+    bytes_add(&relay->out, bytes, size);
+    if (!relay->x->http10)
+        bytes_text(&relay->out, "\r\n");
+    if (is_last_event(bytes, size)) {
+        relay->held = 1;
+        return 0;
+    }
+    return flush(relay);
+}
+
+static int write_known(reply_relay *relay, const void *bytes, size_t size)
+{
+    if ((uint64_t)size > (uint64_t)relay->left)
+        return -1;
+    relay->left -= (int64_t)size;
+    if (relay->out.size == 0)
+        return reply_write(relay->x, bytes, size);
+    bytes_add(&relay->out, bytes, size);
+    return flush(relay);
+}
+
+static int write_body(void *user, const void *bytes, size_t size)
+{
+    reply_relay *relay = user;
+    if (size == 0 || relay->x->head_only)
+        return 0;
+    return relay->streams ? write_stream(relay, bytes, size)
+                          : write_known(relay, bytes, size);
+}
+
+/* The reply is whole: what is held leaves, with the last chunk. */
+static void finish(reply_relay *relay)
+{
+    exchange *x = relay->x;
+    if (relay->streams && !x->head_only && !x->http10)
+        bytes_text(&relay->out, "0\r\n\r\n");
+    if (relay->out.size)
+        flush(relay);
+    x->close |= relay->left > 0 && !x->head_only;
+}
+
+static void cut(reply_relay *relay)
+{
+    exchange *x = relay->x;
+    x->close = 1;
+    if (relay->streams && x->http10)
+        gate_abort(x->slot);
+}
+
+void handle_call(exchange *x)
+{
+    llmcache_header headers[MG_MAX_HEADERS];
+    byte_buffer target = {0}, room = {0};
+    reply_relay relay = {.x = x};
+    const llmcache_sink sink = {&relay, begin, write_body};
+    llmcache_error err;
+
+    if (request_body(x))
+        return;
+    bytes_text(&target, x->path);
+    if (x->info->query_string)
+        bytes_format(&target, "?%s", x->query);
+    size_t count = collect_headers(x, headers, &room);
+    if (bytes_end(&target) || room.broken) {
+        reply_error(x, 503, NULL, "out_of_memory", NULL, "out of memory");
+    } else {
+        llmcache_request request = {.struct_size = sizeof request,
+                                    .method = x->info->request_method,
+                                    .target = target.data,
+                                    .headers = headers,
+                                    .header_count = count,
+                                    .body = x->body.data,
+                                    .body_size = x->body.size};
+        int code = llmcache_call(x->server->cache, &request, &sink, &err);
+        if (code == 0 && relay.begun)
+            finish(&relay);
+        else if (relay.begun)
+            cut(&relay);
+        else if (code)
+            reply_failure(x, &err);
+        else
+            reply_error(x, 502, NULL, "no_reply", NULL, "there was no reply");
+    }
+    bytes_free(&relay.out);
+    bytes_free(&room);
+    bytes_free(&target);
+}
