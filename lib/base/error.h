@@ -9,7 +9,7 @@
 
 /* Fills *err (code, message; no upstream status, no retry-after) and returns code. */
 int lc_fail(llmcache_error *err, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4), nonnull(3)));
 
 /* LLMCACHE_MEMORY with its usual text. */
 int lc_fail_memory(llmcache_error *err);

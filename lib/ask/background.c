@@ -1,0 +1,257 @@
+/*
+ * The background thread: loads the index from the store, takes in what the store says has changed, sweeps
+ * what expired. It is the only one that reads records in bulk.
+ *
+ * A record that vanished while changes went unseen stays in the index until a search meets it: its answer is
+ * then not found in the store and the index drops it. So a reload only needs to add.
+ */
+#include "ask/cache.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/sha256.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define RETRY_MS 1000
+#define SWEEP_MS 60000
+#define CHANGES_MAX 20000 /* more are cheaper to take in by reading everything again */
+
+/* ---- Loading ------------------------------------------------------------------------------- */
+
+static int add_record(void *user, const llmcache_entry *entry)
+{
+    llmcache *cache = user;
+    const char *space = cache->embedder.ops.space(cache->embedder.self);
+    if (entry->vector && strcmp(entry->embedder, space) == 0)
+        lc_index_add(cache->index, entry->space, entry->fingerprint, entry->partition,
+                     entry->vector, entry->dimension, entry->expires_ms, NULL);
+    return cache->background.closing;
+}
+
+/* 0 when the whole store was read. */
+static int load(llmcache *cache)
+{
+    llmcache_error err;
+    uint64_t damaged = 0;
+    if (!cache->embedder.ops.embed)
+        return 0;
+    int code = cache->store.ops.each(cache->store.self, LLMCACHE_PART_EMBED, NULL, lc_now_ms(cache),
+                                     add_record, cache, &damaged, &err);
+    if (code)
+        lc_count_add(&cache->counts.store_errors, 1);
+    pthread_mutex_lock(&cache->background.lock);
+    cache->background.damaged = damaged;
+    pthread_mutex_unlock(&cache->background.lock);
+    return code;
+}
+
+static void take_in(llmcache *cache, const lc_change *change)
+{
+    llmcache_error err;
+    llmcache_key key = {.space = change->space, .head_only = 1};
+    char head[LLMCACHE_ID_SIZE];
+    memcpy(head, change->id, sizeof head);
+    if (lc_unhex(head, key.fingerprint, (LLMCACHE_ID_SIZE - 1) / 2))
+        return;
+    int code = cache->store.ops.get(cache->store.self, LLMCACHE_PART_EMBED, &key, lc_now_ms(cache),
+                                    cache->settings.store_write_timeout_ms, add_record, cache, &err);
+    if (code == LLMCACHE_NOT_FOUND)
+        lc_index_remove(cache->index, change->space, change->id);
+}
+
+/* ---- The thread ---------------------------------------------------------------------------- */
+
+static void free_changes(lc_change *change)
+{
+    while (change) {
+        lc_change *next = change->next;
+        lc_free(change);
+        change = next;
+    }
+}
+
+static lc_change *take_changes(lc_background *background)
+{
+    lc_change *changes = background->first;
+    background->first = NULL;
+    background->last = &background->first;
+    background->changes = 0;
+    return changes;
+}
+
+static void sweep(llmcache *cache, int64_t *due_ms)
+{
+    llmcache_error err;
+    if (lc_mono_ms() < *due_ms)
+        return;
+    if (cache->store.ops.sweep && cache->store.ops.sweep(cache->store.self, lc_now_ms(cache), &err))
+        lc_count_add(&cache->counts.store_errors, 1);
+    *due_ms = lc_mono_ms() + SWEEP_MS;
+}
+
+/* One round with the lock held on entry and exit; what it does is done without it. */
+static void work(llmcache *cache, int64_t *retry_ms, int64_t *sweep_ms)
+{
+    lc_background *background = &cache->background;
+    lc_change *changes = take_changes(background);
+    int reload = background->reload;
+    background->reload = 0;
+    pthread_mutex_unlock(&background->lock);
+    int failed = reload && load(cache);
+    for (lc_change *change = changes; change; change = change->next)
+        take_in(cache, change);
+    free_changes(changes);
+    sweep(cache, sweep_ms);
+    pthread_mutex_lock(&background->lock);
+    background->index_ready = 1;
+    background->reload |= failed;
+    *retry_ms = failed ? lc_mono_ms() + RETRY_MS : 0;
+    pthread_cond_broadcast(&background->ready);
+}
+
+static void *run(void *argument)
+{
+    llmcache *cache = argument;
+    lc_background *background = &cache->background;
+    int64_t retry_ms = 0, sweep_ms = lc_mono_ms() + SWEEP_MS;
+    pthread_mutex_lock(&background->lock);
+    while (!background->closing) {
+        int due = (background->reload && lc_mono_ms() >= retry_ms) || background->first ||
+                  lc_mono_ms() >= sweep_ms;
+        if (due) {
+            work(cache, &retry_ms, &sweep_ms);
+            continue;
+        }
+        int64_t until = background->reload ? retry_ms : sweep_ms;
+        struct timespec at = lc_mono_after(until - lc_mono_ms() + 1);
+        pthread_cond_timedwait(&background->wake, &background->lock, &at);
+    }
+    pthread_mutex_unlock(&background->lock);
+    return NULL;
+}
+
+int lc_background_start(llmcache *cache, llmcache_error *err)
+{
+    lc_background *background = &cache->background;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&background->lock, NULL);
+    pthread_cond_init(&background->wake, &monotonic);
+    pthread_cond_init(&background->ready, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    background->last = &background->first;
+    background->reload = 1;
+    background->running = pthread_create(&background->thread, NULL, run, cache) == 0;
+    if (background->running)
+        return 0;
+    pthread_cond_destroy(&background->wake);
+    pthread_cond_destroy(&background->ready);
+    pthread_mutex_destroy(&background->lock);
+    return lc_fail(err, LLMCACHE_BUSY, "no thread for the background work could be started");
+}
+
+/* The store must be closed before, so that no watch call comes after this. */
+void lc_background_halt(llmcache *cache)
+{
+    lc_background *background = &cache->background;
+    if (!background->running)
+        return;
+    pthread_mutex_lock(&background->lock);
+    background->closing = 1;
+    pthread_cond_broadcast(&background->wake);
+    pthread_cond_broadcast(&background->ready);
+    pthread_mutex_unlock(&background->lock);
+    pthread_join(background->thread, NULL);
+}
+
+void lc_background_stop(llmcache *cache)
+{
+    lc_background *background = &cache->background;
+    if (!background->running)
+        return;
+    free_changes(background->first);
+    pthread_cond_destroy(&background->wake);
+    pthread_cond_destroy(&background->ready);
+    pthread_mutex_destroy(&background->lock);
+    background->running = 0;
+}
+
+int lc_background_wait_index(llmcache *cache, int64_t timeout_ms)
+{
+    lc_background *background = &cache->background;
+    struct timespec until = lc_mono_after(timeout_ms);
+    int waited = 0;
+    if (atomic_load_explicit(&cache->index_ready, memory_order_acquire))
+        return 1;
+    pthread_mutex_lock(&background->lock);
+    while (!background->index_ready && !background->closing && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&background->ready, &background->lock, &until);
+    int ready = background->index_ready;
+    pthread_mutex_unlock(&background->lock);
+    if (ready)
+        atomic_store_explicit(&cache->index_ready, 1, memory_order_release);
+    return ready;
+}
+
+void lc_background_reload(llmcache *cache)
+{
+    pthread_mutex_lock(&cache->background.lock);
+    cache->background.reload = 1;
+    pthread_cond_signal(&cache->background.wake);
+    pthread_mutex_unlock(&cache->background.lock);
+}
+
+/* ---- What the store reports ------------------------------------------------------------------ */
+
+static void enqueue(llmcache *cache, const char *space, const char *id)
+{
+    lc_background *background = &cache->background;
+    lc_change *change = lc_alloc(sizeof *change + strlen(space) + 1);
+    if (change) {
+        change->next = NULL;
+        strncpy(change->id, id, sizeof change->id - 1);
+        change->id[sizeof change->id - 1] = '\0';
+        strcpy(change->space, space);
+    }
+    pthread_mutex_lock(&background->lock);
+    if (change && background->changes < CHANGES_MAX) {
+        *background->last = change;
+        background->last = &change->next;
+        background->changes++;
+        change = NULL;
+    } else {
+        background->reload = 1;
+    }
+    pthread_cond_signal(&background->wake);
+    pthread_mutex_unlock(&background->lock);
+    lc_free(change);
+}
+
+static void on_changed(void *user, int parts, const char *space, const char *id)
+{
+    llmcache *cache = user;
+    lc_count_add(&cache->counts.invalidations, 1);
+    lc_memory_cache_remove(cache->memory, space, id);
+    if ((parts & LLMCACHE_PART_EMBED) && cache->embedder.ops.embed)
+        enqueue(cache, space, id);
+}
+
+static void on_distrust(void *user)
+{
+    llmcache *cache = user;
+    lc_memory_cache_enable(cache->memory, 0);
+}
+
+static void on_trust(void *user)
+{
+    llmcache *cache = user;
+    lc_memory_cache_enable(cache->memory, 1);
+    lc_background_reload(cache);
+}
+
+const llmcache_watch lc_watch_table = {
+    .changed = on_changed, .distrust = on_distrust, .trust = on_trust};

@@ -1,0 +1,213 @@
+/*
+ * The cache object and one question's way through it. Everything in lib/ask works on these two.
+ */
+#ifndef LC_ASK_CACHE_H
+#define LC_ASK_CACHE_H
+
+#include "ask/count.h"
+#include "ask/flight.h"
+#include "ask/workers.h"
+#include "base/settings.h"
+#include "decide/decide.h"
+#include "embed/embed.h"
+#include "index/index.h"
+#include "net/http.h"
+#include "protocol/protocol.h"
+#include "provider/provider.h"
+#include "store/memory_cache.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+/* What a program brought along through backend.h, kept in its options until the cache opens. */
+typedef struct lc_brought {
+    lc_store store;
+    lc_embedder embedder;
+    lc_provider provider;
+    int has_store, has_embedder, has_provider;
+    lc_protocol protocol;
+    llmcache_clock_fn clock;
+    void *clock_user;
+} lc_brought;
+
+/* Changes the store has reported and the index has not taken in yet. */
+typedef struct lc_change {
+    struct lc_change *next;
+    char id[LLMCACHE_ID_SIZE];
+    char space[];
+} lc_change;
+
+typedef struct lc_background {
+    pthread_t thread;
+    int running;
+    pthread_mutex_t lock; /* guards the rest */
+    pthread_cond_t wake;  /* something to do, or closing */
+    pthread_cond_t ready; /* index_ready rose */
+    atomic_int closing;
+    int reload, index_ready;
+    lc_change *first, **last;
+    size_t changes;
+    uint64_t damaged; /* records that could not be read */
+} lc_background;
+
+struct llmcache {
+    lc_settings settings;
+    unsigned key_fields;
+    llmcache_clock_fn clock;
+    void *clock_user;
+    lc_http *http;
+    lc_store store;
+    lc_embedder embedder;      /* ops.embed NULL: nothing is matched by meaning */
+    lc_provider openai, anthropic;
+    lc_protocol ask_protocol; /* what llmcache_ask speaks */
+    lc_memory_cache *memory;
+    lc_index *index;
+    lc_flights *flights;
+    lc_workers *workers;
+    lc_counts counts;
+    lc_background background;
+    int64_t opened_ms;
+    atomic_int_least64_t embed_pause_until_ms; /* monotonic */
+    atomic_int index_ready;
+};
+
+/* How this question is to be treated: from its options, headers and body. */
+typedef struct lc_controls {
+    int no_read, no_store, only_cached, exact_only;
+    int64_t ttl_ms;        /* 0: configured; -1: never expires */
+    int64_t max_age_ms;    /* -1: any */
+    int64_t min_fresh_ms;  /* 0: none */
+    double threshold;      /* 0: configured */
+    const char *space;     /* sub-namespace asked for; NULL */
+    const char *tags;      /* NULL */
+} lc_controls;
+
+/* Room for a namespace: a derived one, a slash and a chosen part. */
+#define LC_SPACE_SIZE 192
+
+/* One question on its way. Zeroed at the start; lc_job_done at the end. */
+typedef struct lc_job {
+    llmcache *cache;
+    const llmcache_request *request;
+    const llmcache_sink *sink;
+    lc_controls controls;
+    const char *trusted_space; /* namespace the program itself asked for; NULL */
+    int64_t now_ms;
+    int64_t start_us;
+    lc_protocol protocol;
+    int anthropic;             /* which of the two services the target belongs to */
+    char space[LC_SPACE_SIZE];
+    unsigned char raw[32];     /* digest of the bytes as they came */
+    int has_raw;
+    lc_question question;
+    int has_question;
+    unsigned char fingerprint[32];
+    unsigned char partition[32];
+    char id[LLMCACHE_ID_SIZE];
+    float *vector;             /* of the question's text, once embedded */
+    size_t dimension;
+    const char *why;           /* static word: why it was not served from the cache */
+    /* How it ended, for the answer object, the counters and the headers. */
+    int ended;                 /* llmcache_source or LC_END_* */
+    int status;                /* HTTP status of the reply */
+    int code;                  /* why there is no good answer, 0 otherwise */
+    llmcache_error error;      /* when code is not 0 */
+    double similarity;
+    lc_entry *entry;           /* referenced */
+    int stored;
+    int begun;                 /* the sink's begin was called */
+    int64_t model_ms;
+} lc_job;
+
+/* ---- The steps, one file each -------------------------------------------------------------- */
+
+/* ask.c: the whole way. 0 when a reply was given. */
+int lc_job_run(lc_job *job, llmcache_error *err);
+void lc_job_done(lc_job *job);
+
+/* identify.c: protocol, service, namespace, controls from headers, digest of the raw bytes. */
+int lc_identify(lc_job *job, llmcache_error *err);
+
+/* request_controls.c */
+int lc_request_controls(const llmcache_request *request, lc_controls *controls, int *any,
+                     llmcache_error *err);
+
+struct lc_sha256;
+/* Adds the headers that change the answer, in an order of their own. */
+void lc_hash_shaping(const llmcache_request *request, struct lc_sha256 *hash);
+
+/* fingerprint.c: exact key and partition from the question that was read. */
+void lc_fingerprint(lc_job *job);
+const char *lc_provider_base(const llmcache *cache, int anthropic);
+
+/* find_exact.c: 1 when job->entry holds an answer, by the raw digest or by the fingerprint. */
+int lc_find_known(lc_job *job);
+int lc_find_exact(lc_job *job);
+/* Is the entry right for what this job wants (usage, age)? */
+int lc_entry_serves(const lc_job *job, const lc_entry *entry);
+
+/* What a memory alias remembers of its request (lc_memory_hit.form). */
+enum { LC_FORM_STREAM = 1, LC_FORM_USAGE = 2 };
+int lc_job_form(const lc_job *job);
+lc_wants lc_job_wants(const lc_job *job);
+
+/* find_similar.c: 1 when job->entry holds an answer of the same meaning. */
+int lc_find_similar(lc_job *job);
+double lc_threshold(const lc_job *job);
+const char *lc_not_matchable(const lc_job *job); /* static word; NULL when it is looked up */
+/* judge.c: may this entry's answer serve? *verdict says why not; with explain, every rule's word. */
+int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int explain,
+             lc_verdict *verdict);
+int lc_embed_text(llmcache *cache, const char *text, float **vector, size_t *dimension,
+                  llmcache_error *err);
+int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, float **vectors,
+                   size_t *dimension, llmcache_error *err);
+/* The record's answer, from memory or the store. */
+int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fingerprint[32],
+                    int64_t now_ms, lc_entry **entry, llmcache_error *err);
+
+/* call_llm.c: asks the model on a worker; the flight ends when it has. Takes over the job's vector. */
+int lc_call_llm(lc_job *job, lc_flight *flight, llmcache_error *err);
+/* Sends the request on uncached, straight to the sink. */
+int lc_pass_through(lc_job *job, llmcache_error *err);
+
+/* Which of the request's headers the upstream gets. */
+int lc_header_goes_up(const char *name);
+
+/* remember.c: keeps an entry in the store, in memory and in the index. 0 when the store has it. */
+int lc_remember(llmcache *cache, lc_entry *entry, const float *vector, size_t dimension,
+                llmcache_error *err);
+
+/* reply.c: serves job->entry to the sink, whole or as a stream. */
+int lc_reply_entry(lc_job *job, llmcache_error *err);
+/* An error in the protocol's shape. Returns 0 when the sink took it. */
+int lc_reply_error(lc_job *job, int status, const char *message, int64_t retry_after_ms);
+int lc_reply_failure(lc_job *job, int code, const llmcache_error *error); /* the status that fits */
+/* The headers that say what happened, into `headers`; texts live in `room`. */
+#define LC_REPLY_HEADERS 10
+#define LC_REPLY_ROOM 768
+size_t lc_reply_headers(const lc_job *job, llmcache_header *headers, char *room);
+
+/* background.c: loads the index, sweeps, takes in changes. */
+int lc_background_start(llmcache *cache, llmcache_error *err);
+void lc_background_halt(llmcache *cache); /* ends the thread; reports may still come in */
+void lc_background_stop(llmcache *cache); /* after the store is closed */
+int lc_background_wait_index(llmcache *cache, int64_t timeout_ms); /* 1 when ready */
+void lc_background_reload(llmcache *cache);
+extern const llmcache_watch lc_watch_table; /* functions; user is the cache */
+
+/* ---- Around a job -------------------------------------------------------------------------- */
+
+void lc_job_init(lc_job *job, llmcache *cache, const llmcache_request *request,
+                 const llmcache_sink *sink);
+
+/* ---- Small things shared ------------------------------------------------------------------- */
+
+int64_t lc_now_ms(const llmcache *cache);
+/* Milliseconds an entry made now lives; 0: for ever. */
+int64_t lc_ttl_ms(const lc_job *job);
+
+/* A lc_entry_fn that copies what it is given into *(lc_entry **)user. */
+int lc_copy_entry(void *user, const llmcache_entry *entry);
+
+#endif

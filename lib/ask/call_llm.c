@@ -1,0 +1,326 @@
+/*
+ * Asking the model. The call runs on a worker with copies of everything it needs, so that the client who
+ * started it may leave. Bytes go into the flight's log as they come; of a stream, what carries its
+ * end is held back until the answer is kept, so that an answer that was seen whole is an answer that is kept.
+ */
+#include "ask/cache.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* One call: what it needs of the job, by value. */
+typedef struct errand {
+    llmcache *cache;
+    lc_flight *flight;
+    llmcache_request request;
+    llmcache_header *headers;
+    char *target, *body;
+    lc_protocol protocol;
+    int anthropic, stream, no_store;
+    lc_wants wants;
+    llmcache_entry facts; /* strings owned by the errand */
+    unsigned char raw[32];
+    int has_raw, form;
+    float *vector;
+    size_t dimension;
+    int64_t ttl_ms, start_us;
+    /* While the reply comes in */
+    int status, streams;
+    lc_assembler *assembler;
+    lc_buffer held;
+    size_t total;
+} errand;
+
+static void free_errand(errand *e)
+{
+    for (size_t i = 0; e->headers && i < e->request.header_count; i++) {
+        lc_free((char *)e->headers[i].name);
+        lc_free((char *)e->headers[i].value);
+    }
+    lc_free(e->headers);
+    lc_free(e->target);
+    lc_free(e->body);
+    lc_free((char *)e->facts.space);
+    lc_free((char *)e->facts.model);
+    lc_free((char *)e->facts.question);
+    lc_free((char *)e->facts.tags);
+    lc_free(e->vector);
+    lc_assembler_free(e->assembler);
+    lc_buffer_done(&e->held);
+    lc_free(e);
+}
+
+/* ---- Headers ------------------------------------------------------------------------------- */
+
+static int listed(const char *name, const char *const *names)
+{
+    for (; *names; names++)
+        if (strcasecmp(name, *names) == 0)
+            return 1;
+    return 0;
+}
+
+int lc_header_goes_up(const char *name)
+{
+    static const char *const stay[] = {
+        "Host",    "Content-Length", "Connection", "Keep-Alive",    "Transfer-Encoding",
+        "TE",      "Trailer",        "Upgrade",    "Expect",        "Accept-Encoding",
+        "Cookie",  "Cache-Control",  "Pragma",     "Content-Encoding", "Proxy-Authorization",
+        "Proxy-Connection", "X-Admin-Key", NULL};
+    return !listed(name, stay) && strncasecmp(name, "X-LLMCache-", 11) != 0;
+}
+
+/* Hop-by-hop headers and those that would make another cache or the client misunderstand the reply. */
+static int comes_down(const char *name)
+{
+    static const char *const stay[] = {"Connection", "Keep-Alive", "Transfer-Encoding", "Trailer",
+                                       "Upgrade",    "Set-Cookie", "Content-Length",    "Content-Encoding",
+                                       "Alt-Svc",    "Cache-Status", "Age", NULL};
+    return !listed(name, stay);
+}
+
+/* ---- The reply comes in -------------------------------------------------------------------- */
+
+static int is_event_stream(const llmcache_header *headers, size_t count)
+{
+    const char *type = lc_header(headers, count, "Content-Type");
+    return type && strncasecmp(type, "text/event-stream", 17) == 0;
+}
+
+static int on_begin(void *user, int status, const llmcache_header *headers, size_t count,
+                    int64_t body_size)
+{
+    errand *e = user;
+    llmcache_header *kept = lc_alloc_array(count, sizeof *kept);
+    size_t kept_count = 0;
+    if (!kept)
+        return 1;
+    for (size_t i = 0; i < count; i++)
+        if (comes_down(headers[i].name))
+            kept[kept_count++] = headers[i];
+    e->status = status;
+    e->streams = e->stream && status >= 200 && status < 300 && is_event_stream(headers, count);
+    if (e->streams)
+        e->assembler = lc_assembler_new(e->protocol, (size_t)e->cache->settings.max_answer_bytes);
+    int failed = e->streams && !e->assembler;
+    if (!failed)
+        failed = lc_flight_begin(e->flight, status, kept, kept_count, e->streams);
+    lc_free(kept);
+    return failed;
+}
+
+static int on_write(void *user, const void *bytes, size_t size)
+{
+    errand *e = user;
+    e->total += size;
+    if (!e->streams)
+        return lc_flight_add(e->flight, bytes, size);
+    if (lc_assembler_feed(e->assembler, bytes, size) == LLMCACHE_MEMORY)
+        return 1;
+    if (lc_assembler_ended(e->assembler) && e->held.size + size < 1024 * 1024)
+        return lc_buffer_add(&e->held, bytes, size);
+    if (e->held.size && lc_flight_add(e->flight, e->held.data, e->held.size))
+        return 1;
+    lc_buffer_clear(&e->held);
+    return lc_flight_add(e->flight, bytes, size);
+}
+
+/* ---- The end ------------------------------------------------------------------------------- */
+
+/* The whole answer's bytes, borrowed; NULL when there is none, *why says why. */
+static const char *whole_answer(errand *e, lc_buffer *assembled, size_t *size, const char **why)
+{
+    llmcache_error err;
+    if (!e->streams)
+        return lc_flight_log(e->flight, size);
+    if (lc_assembler_finish(e->assembler, assembled, &err) || assembled->broken) {
+        *why = "incomplete";
+        return NULL;
+    }
+    *size = assembled->size;
+    return assembled->data;
+}
+
+static lc_entry *make_entry(errand *e, const char *body, size_t size, const lc_answer_facts *facts)
+{
+    llmcache_entry entry = e->facts;
+    entry.body = body;
+    entry.body_size = size;
+    entry.created_ms = lc_now_ms(e->cache);
+    entry.expires_ms = e->ttl_ms ? entry.created_ms + e->ttl_ms : 0;
+    entry.model_ms = (lc_mono_us() - e->start_us) / 1000;
+    entry.input_tokens = facts->input_tokens;
+    entry.output_tokens = facts->output_tokens;
+    entry.flags = e->wants == LC_WANTS_STREAM && !facts->has_usage ? LLMCACHE_ENTRY_NO_USAGE : 0;
+    return lc_entry_new(&entry);
+}
+
+static void keep(errand *e, lc_landing *landing, const lc_answer_facts *facts, size_t size)
+{
+    llmcache *cache = e->cache;
+    if (e->no_store)
+        landing->why = "no-store";
+    else if (!facts->keep)
+        landing->why = facts->why_not ? facts->why_not : "unfit";
+    else if (size > (size_t)cache->settings.max_answer_bytes)
+        landing->why = "too-large";
+    if (*landing->why) {
+        lc_count_word(&cache->counts.not_stored, landing->why);
+        return;
+    }
+    lc_remember(cache, landing->entry, e->vector, e->dimension, NULL);
+    if (e->has_raw)
+        lc_memory_cache_alias(cache->memory, e->raw, landing->entry, 0, e->form, 1);
+    lc_count_add(&cache->counts.stored, 1);
+    landing->stored = 1;
+}
+
+static void land(errand *e, lc_landing *landing)
+{
+    lc_buffer assembled;
+    lc_answer_facts facts;
+    size_t size = 0;
+    lc_buffer_init(&assembled, 0);
+    const char *body = whole_answer(e, &assembled, &size, &landing->why);
+    if (body && lc_answer_read(e->protocol, body, size, &facts, NULL) == 0) {
+        landing->entry = make_entry(e, body, size, &facts);
+        if (landing->entry)
+            keep(e, landing, &facts, size);
+        lc_answer_facts_done(&facts);
+    } else if (*landing->why) {
+        lc_count_word(&e->cache->counts.not_stored, landing->why);
+    }
+    lc_buffer_done(&assembled);
+}
+
+static void count_call(errand *e)
+{
+    lc_counts *counts = &e->cache->counts;
+    int hundreds = e->status / 100;
+    lc_count_add(&counts->upstream_calls, 1);
+    lc_count_add(&counts->upstream_status[hundreds > 0 && hundreds < 6 ? hundreds : 0], 1);
+    lc_count_latency(&counts->steps[LC_STEP_MODEL], lc_mono_us() - e->start_us);
+}
+
+static llmcache_limits limits_of(const llmcache *cache)
+{
+    const lc_settings *settings = &cache->settings;
+    return (llmcache_limits){.connect_ms = settings->connect_timeout_ms,
+                             .total_ms = settings->upstream_timeout_ms,
+                             .stall_ms = settings->stall_timeout_ms,
+                             .max_bytes = (size_t)settings->max_reply_bytes};
+}
+
+static void run_errand(void *argument)
+{
+    errand *e = argument;
+    llmcache *cache = e->cache;
+    llmcache_limits limits = limits_of(cache);
+    llmcache_sink sink = {e, on_begin, on_write};
+    lc_landing landing = {.source = LLMCACHE_SOURCE_MODEL, .why = ""};
+    const lc_provider *provider = e->anthropic ? &cache->anthropic : &cache->openai;
+    landing.code = provider->ops.call(provider->self, &e->request, &limits, &sink, &landing.error);
+    count_call(e);
+    if (landing.code == LLMCACHE_ABORTED)
+        landing.code = lc_fail(&landing.error, LLMCACHE_ABORTED, "nobody waits for the answer");
+    landing.status = e->status;
+    if (!landing.code && e->status >= 200 && e->status < 300)
+        land(e, &landing);
+    if (e->held.size)
+        lc_flight_add(e->flight, e->held.data, e->held.size);
+    lc_flight_finish(e->flight, &landing);
+    lc_flight_leave(e->flight);
+    free_errand(e);
+}
+
+/* ---- Setting out --------------------------------------------------------------------------- */
+
+static int copy_headers(errand *e, const llmcache_request *request)
+{
+    e->headers = lc_zalloc_array(request->header_count, sizeof *e->headers);
+    if (!e->headers)
+        return LLMCACHE_MEMORY;
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (!lc_header_goes_up(request->headers[i].name))
+            continue;
+        llmcache_header *copy = &e->headers[e->request.header_count++];
+        copy->name = lc_strdup(request->headers[i].name);
+        copy->value = lc_strdup(request->headers[i].value);
+        if (!copy->name || !copy->value)
+            return LLMCACHE_MEMORY;
+    }
+    return 0;
+}
+
+static int copy_request(errand *e, const lc_job *job)
+{
+    const lc_question *question = &job->question;
+    const char *body = question->forward ? question->forward : job->request->body;
+    size_t size = question->forward ? question->forward_size : job->request->body_size;
+    if (copy_headers(e, job->request) || !(e->target = lc_strdup(job->request->target)) ||
+        !(e->body = lc_strndup(body, size)))
+        return LLMCACHE_MEMORY;
+    e->request.struct_size = sizeof e->request;
+    e->request.method = "POST";
+    e->request.target = e->target;
+    e->request.headers = e->headers;
+    e->request.body = e->body;
+    e->request.body_size = size;
+    return 0;
+}
+
+static int copy_facts(errand *e, const lc_job *job)
+{
+    llmcache_entry *facts = &e->facts;
+    facts->struct_size = sizeof *facts;
+    memcpy(facts->fingerprint, job->fingerprint, sizeof facts->fingerprint);
+    if (job->question.matchable) /* all zero otherwise: never to be matched by meaning */
+        memcpy(facts->partition, job->partition, sizeof facts->partition);
+    memcpy(facts->id, job->id, sizeof facts->id);
+    facts->protocol = lc_protocol_name(job->protocol);
+    facts->space = lc_strdup(job->space);
+    facts->model = lc_strdup(job->question.model ? job->question.model : "");
+    facts->question = lc_strdup(job->question.text ? job->question.text : "");
+    facts->tags = lc_strdup(job->controls.tags ? job->controls.tags : "");
+    facts->embedder = "";
+    return facts->space && facts->model && facts->question && facts->tags ? 0 : LLMCACHE_MEMORY;
+}
+
+int lc_call_llm(lc_job *job, lc_flight *flight, llmcache_error *err)
+{
+    errand *e = lc_zalloc(sizeof *e);
+    if (!e)
+        return lc_fail_memory(err);
+    lc_buffer_init(&e->held, 0);
+    e->cache = job->cache;
+    e->protocol = job->protocol;
+    e->anthropic = job->anthropic;
+    e->stream = job->question.stream;
+    e->no_store = job->controls.no_store;
+    e->wants = lc_flight_wants(flight);
+    memcpy(e->raw, job->raw, sizeof e->raw);
+    e->has_raw = job->has_raw;
+    e->form = lc_job_form(job);
+    e->ttl_ms = lc_ttl_ms(job);
+    e->start_us = lc_mono_us();
+    if (copy_request(e, job) || copy_facts(e, job)) {
+        free_errand(e);
+        return lc_fail_memory(err);
+    }
+    e->vector = job->vector;
+    e->dimension = job->dimension;
+    e->flight = lc_flight_hold(flight);
+    int code = lc_workers_run(job->cache->workers, run_errand, e, err);
+    if (code) {
+        e->vector = NULL;
+        lc_flight_leave(flight);
+        free_errand(e);
+        return code;
+    }
+    job->vector = NULL;
+    return 0;
+}

@@ -1,0 +1,52 @@
+/* Atomic counters, histograms with fixed bounds, and counts by word. */
+#include "ask/count.h"
+
+#include <string.h>
+
+const int64_t lc_bucket_us[LC_BUCKETS] = {
+    5,     10,    25,     50,     100,    250,     500,     1000,    2500,     5000,     10000,
+    25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000};
+
+void lc_count_add(lc_count *count, uint64_t more)
+{
+    atomic_fetch_add_explicit(count, more, memory_order_relaxed);
+}
+
+uint64_t lc_count_read(const lc_count *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+void lc_count_latency(lc_histogram *histogram, int64_t us)
+{
+    int at = 0;
+    while (at < LC_BUCKETS && us > lc_bucket_us[at])
+        at++;
+    lc_count_add(&histogram->buckets[at], 1);
+    lc_count_add(&histogram->sum_us, us > 0 ? (uint64_t)us : 0);
+}
+
+/* A free slot is claimed by compare-and-swap; past the table's end the last word's slot takes the rest. */
+void lc_count_word(lc_word_counts *counts, const char *word)
+{
+    int at = 0;
+    for (; at < LC_WORDS - 1; at++) {
+        const char *there = atomic_load(&counts->words[at]);
+        if (!there && atomic_compare_exchange_strong(&counts->words[at], &there, word))
+            break;
+        if (strcmp(there, word) == 0)
+            break;
+    }
+    const char *none = NULL;
+    if (at == LC_WORDS - 1)
+        atomic_compare_exchange_strong(&counts->words[at], &none, "other");
+    lc_count_add(&counts->counts[at], 1);
+}
+
+uint64_t lc_count_words(const lc_word_counts *counts)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < LC_WORDS; i++)
+        sum += lc_count_read(&counts->counts[i]);
+    return sum;
+}

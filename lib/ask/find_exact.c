@@ -1,0 +1,108 @@
+/* The exact cache: memory by the raw digest, memory by the fingerprint, then the store. */
+#include "ask/cache.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+int lc_copy_entry(void *user, const llmcache_entry *facts)
+{
+    lc_entry **slot = user;
+    *slot = lc_entry_new(facts);
+    return 0;
+}
+
+static int needs_usage(const lc_question *question)
+{
+    return !question->stream || question->include_usage;
+}
+
+int lc_entry_serves(const lc_job *job, const lc_entry *entry)
+{
+    const lc_controls *controls = &job->controls;
+    int64_t age_ms = job->now_ms - entry->facts.created_ms;
+    if (controls->max_age_ms >= 0 && age_ms > controls->max_age_ms)
+        return 0;
+    if (controls->min_fresh_ms > 0 && entry->facts.expires_ms &&
+        entry->facts.expires_ms - job->now_ms < controls->min_fresh_ms)
+        return 0;
+    return !((entry->facts.flags & LLMCACHE_ENTRY_NO_USAGE) && needs_usage(&job->question));
+}
+
+static int take(lc_job *job, const lc_memory_hit *hit)
+{
+    job->entry = hit->entry;
+    job->similarity = hit->similarity;
+    job->ended = hit->semantic ? LLMCACHE_SOURCE_SEMANTIC : LLMCACHE_SOURCE_EXACT;
+    return 1;
+}
+
+int lc_job_form(const lc_job *job)
+{
+    return (job->question.stream ? LC_FORM_STREAM : 0) |
+           (job->question.include_usage ? LC_FORM_USAGE : 0);
+}
+
+/* The bytes were seen before, so what they want was read then and is remembered with them. */
+int lc_find_known(lc_job *job)
+{
+    lc_memory_hit hit;
+    if (!job->has_raw || !lc_memory_cache_find(job->cache->memory, job->raw, job->now_ms, &hit))
+        return 0;
+    job->question.stream = (hit.form & LC_FORM_STREAM) != 0;
+    job->question.include_usage = (hit.form & LC_FORM_USAGE) != 0;
+    memcpy(job->id, hit.entry->facts.id, sizeof job->id);
+    return take(job, &hit);
+}
+
+static void remember_raw(lc_job *job)
+{
+    if (job->has_raw)
+        lc_memory_cache_alias(job->cache->memory, job->raw, job->entry,
+                              job->ended == LLMCACHE_SOURCE_SEMANTIC, lc_job_form(job),
+                              job->similarity);
+}
+
+static int in_store(lc_job *job)
+{
+    llmcache *cache = job->cache;
+    llmcache_error err;
+    llmcache_key key = {.space = job->space};
+    lc_entry *entry = NULL;
+    memcpy(key.fingerprint, job->fingerprint, sizeof key.fingerprint);
+    uint64_t generation =
+        lc_memory_cache_generation(cache->memory, job->space, job->fingerprint);
+    int64_t start_us = lc_mono_us();
+    int code = cache->store.ops.get(cache->store.self, LLMCACHE_PART_PROMPT, &key, job->now_ms,
+                                    cache->settings.store_timeout_ms, lc_copy_entry, &entry, &err);
+    lc_count_latency(&cache->counts.steps[LC_STEP_STORE_GET], lc_mono_us() - start_us);
+    if (code && code != LLMCACHE_NOT_FOUND)
+        lc_count_add(&cache->counts.store_errors, 1);
+    if (code || !entry) {
+        lc_entry_unref(entry);
+        return 0;
+    }
+    lc_memory_cache_put(cache->memory, entry, generation);
+    job->entry = entry;
+    job->similarity = 1;
+    job->ended = LLMCACHE_SOURCE_EXACT;
+    return 1;
+}
+
+int lc_find_exact(lc_job *job)
+{
+    lc_memory_hit hit;
+    int found = 0;
+    if (lc_memory_cache_find(job->cache->memory, job->fingerprint, job->now_ms, &hit))
+        found = take(job, &hit);
+    else
+        found = in_store(job);
+    if (found && !lc_entry_serves(job, job->entry)) {
+        lc_entry_unref(job->entry);
+        job->entry = NULL;
+        found = 0;
+    }
+    if (found)
+        remember_raw(job);
+    return found;
+}

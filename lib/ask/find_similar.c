@@ -1,0 +1,186 @@
+/*
+ * The semantic cache: the question's text is embedded, the nearest records of its partition are candidates,
+ * best first, and the first that the verdict lets through is the answer. Whatever fails here is counted and
+ * the question goes on to the model.
+ */
+#include "ask/cache.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+#define CANDIDATES 4
+#define GENERAL_THRESHOLD 0.95
+
+double lc_threshold(const lc_job *job)
+{
+    const llmcache *cache = job->cache;
+    double threshold = cache->settings.threshold;
+    if (threshold <= 0 && cache->embedder.ops.threshold)
+        threshold = cache->embedder.ops.threshold(cache->embedder.self);
+    if (threshold <= 0)
+        threshold = GENERAL_THRESHOLD;
+    return job->controls.threshold > threshold ? job->controls.threshold : threshold;
+}
+
+static int know_dimension(llmcache *cache, llmcache_error *err)
+{
+    const llmcache_embedder_ops *ops = &cache->embedder.ops;
+    if (ops->dimension(cache->embedder.self) > 0)
+        return 0;
+    if (!ops->discover)
+        return lc_fail(err, LLMCACHE_EMBEDDER, "the embedder %s has no dimension", ops->name);
+    return ops->discover(cache->embedder.self, cache->settings.embed_timeout_ms, err);
+}
+
+int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, float **out,
+                   size_t *dimension, llmcache_error *err)
+{
+    if (!cache->embedder.ops.embed)
+        return lc_fail(err, LLMCACHE_UNSUPPORTED, "no embedder is configured (setting embedder)");
+    int64_t start_us = lc_mono_us();
+    int code = know_dimension(cache, err);
+    if (code)
+        return code;
+    size_t size = cache->embedder.ops.dimension(cache->embedder.self);
+    float *vectors = lc_alloc_array(count * size, sizeof *vectors);
+    if (!vectors)
+        return lc_fail_memory(err);
+    code = cache->embedder.ops.embed(cache->embedder.self, texts, count, vectors,
+                                     cache->settings.embed_timeout_ms, err);
+    lc_count_latency(&cache->counts.steps[LC_STEP_EMBED], lc_mono_us() - start_us);
+    if (code) {
+        lc_free(vectors);
+        return code;
+    }
+    lc_count_add(&cache->counts.embeds, count);
+    *out = vectors;
+    *dimension = size;
+    return 0;
+}
+
+int lc_embed_text(llmcache *cache, const char *text, float **vector, size_t *dimension,
+                  llmcache_error *err)
+{
+    return lc_embed_texts(cache, &text, 1, vector, dimension, err);
+}
+
+/* After the embedder failed, questions go on without it for a while instead of waiting again. */
+#define EMBED_PAUSE_MS 3000
+
+static int embed_question(lc_job *job)
+{
+    llmcache *cache = job->cache;
+    llmcache_error err;
+    if (atomic_load_explicit(&cache->embed_pause_until_ms, memory_order_relaxed) > lc_mono_ms())
+        return 0;
+    int code = lc_embed_text(cache, job->question.text, &job->vector, &job->dimension, &err);
+    if (code == LLMCACHE_UNSUPPORTED) {
+        job->why = "unsuited-text";
+        lc_count_word(&cache->counts.unmatched, job->why);
+    } else if (code) {
+        lc_count_add(&cache->counts.embed_errors, 1);
+        atomic_store(&cache->embed_pause_until_ms, lc_mono_ms() + EMBED_PAUSE_MS);
+        job->why = "embedder";
+    }
+    return code == 0;
+}
+
+int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fingerprint[32],
+                    int64_t now_ms, lc_entry **entry, llmcache_error *err)
+{
+    lc_memory_hit hit;
+    llmcache_key key = {.space = space};
+    if (lc_memory_cache_find(cache->memory, fingerprint, now_ms, &hit)) {
+        if (!hit.semantic) {
+            *entry = hit.entry;
+            return 0;
+        }
+        lc_entry_unref(hit.entry);
+    }
+    memcpy(key.fingerprint, fingerprint, sizeof key.fingerprint);
+    *entry = NULL;
+    int64_t start_us = lc_mono_us();
+    int code = cache->store.ops.get(cache->store.self, LLMCACHE_PART_EMBED, &key, now_ms,
+                                    cache->settings.store_timeout_ms, lc_copy_entry, entry, err);
+    lc_count_latency(&cache->counts.steps[LC_STEP_STORE_GET], lc_mono_us() - start_us);
+    if (!code && !*entry)
+        code = lc_fail_memory(err);
+    if (code && code != LLMCACHE_NOT_FOUND)
+        lc_count_add(&cache->counts.store_errors, 1);
+    return code;
+}
+
+/* Fetches and judges one candidate; 1 when it serves. */
+static int consider(lc_job *job, const lc_neighbour *near)
+{
+    llmcache_error err;
+    lc_entry *entry = NULL;
+    char id[LLMCACHE_ID_SIZE];
+    int code = lc_fetch_record(job->cache, job->space, near->fingerprint, job->now_ms, &entry, &err);
+    if (code == LLMCACHE_NOT_FOUND) {
+        lc_entry_id(near->fingerprint, id);
+        lc_index_remove(job->cache->index, job->space, id);
+    }
+    if (code)
+        return 0;
+    lc_verdict verdict;
+    if (lc_entry_serves(job, entry) && lc_judge(job, entry, near->similarity, 0, &verdict)) {
+        job->entry = entry;
+        job->similarity = near->similarity;
+        job->ended = LLMCACHE_SOURCE_SEMANTIC;
+        return 1;
+    }
+    lc_entry_unref(entry);
+    return 0;
+}
+
+static int search(lc_job *job)
+{
+    llmcache *cache = job->cache;
+    lc_neighbour near[CANDIDATES];
+    size_t count = 0;
+    llmcache_error err;
+    int64_t start_us = lc_mono_us();
+    int code = lc_index_search(cache->index, job->partition, job->vector, job->dimension,
+                               job->now_ms, near, CANDIDATES, &count, &err);
+    lc_count_latency(&cache->counts.steps[LC_STEP_SEARCH], lc_mono_us() - start_us);
+    for (size_t i = 0; !code && i < count; i++) {
+        if (near[i].similarity < lc_threshold(job))
+            break;
+        if (consider(job, &near[i]))
+            return 1;
+    }
+    return 0;
+}
+
+/* Static word why this question is not looked up by meaning; NULL when it is. */
+const char *lc_not_matchable(const lc_job *job)
+{
+    if (!job->question.matchable)
+        return job->question.why_not ? job->question.why_not : "not-text";
+    if (job->controls.exact_only || strcmp(job->cache->settings.policy, "exact") == 0)
+        return "exact-only";
+    return job->cache->embedder.ops.embed ? NULL : "no-embedder";
+}
+
+int lc_find_similar(lc_job *job)
+{
+    const char *why = lc_not_matchable(job);
+    if (why) {
+        lc_count_word(&job->cache->counts.unmatched, why);
+        return 0;
+    }
+    if (!lc_background_wait_index(job->cache, job->cache->settings.embed_timeout_ms)) {
+        lc_count_word(&job->cache->counts.unmatched, "index-loading");
+        return 0;
+    }
+    if (!embed_question(job) || job->controls.no_read || !search(job))
+        return 0;
+    if (job->has_raw)
+        lc_memory_cache_alias(job->cache->memory, job->raw, job->entry, 1, lc_job_form(job),
+                              job->similarity);
+    return 1;
+}

@@ -1,0 +1,14 @@
+/* What is counted, as numbers and as text. */
+#ifndef LC_ASK_METRICS_H
+#define LC_ASK_METRICS_H
+
+#include "ask/cache.h"
+
+void lc_counters_read(llmcache *cache, llmcache_counters *counters);
+int lc_metrics_prometheus(llmcache *cache, char **text, llmcache_error *err);
+int lc_metrics_json(llmcache *cache, char **text, llmcache_error *err);
+
+int lc_health_read(llmcache *cache, llmcache_status *status, char **json, llmcache_error *err);
+int lc_doctor(llmcache *cache, char **json, llmcache_error *err);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * Keeping an answer: the store first, then memory and index. A store that fails costs the answer its
+ * permanence, never the caller the answer.
+ */
+#include "ask/cache.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+
+int64_t lc_now_ms(const llmcache *cache)
+{
+    return cache->clock ? cache->clock(cache->clock_user) : lc_wall_ms();
+}
+
+int64_t lc_ttl_ms(const lc_job *job)
+{
+    int64_t configured = job->cache->settings.ttl_ms;
+    if (job->controls.ttl_ms < 0)
+        return 0;
+    return job->controls.ttl_ms ? job->controls.ttl_ms : configured;
+}
+
+int lc_remember(llmcache *cache, lc_entry *entry, const float *vector, size_t dimension,
+                llmcache_error *err)
+{
+    llmcache_entry facts = entry->facts;
+    int parts = LLMCACHE_PART_PROMPT;
+    if (vector) {
+        facts.vector = vector;
+        facts.dimension = dimension;
+        facts.embedder = cache->embedder.ops.space(cache->embedder.self);
+        parts = LLMCACHE_PART_BOTH;
+    }
+    int64_t start_us = lc_mono_us();
+    int code = cache->store.ops.put(cache->store.self, parts, &facts,
+                                    cache->settings.store_write_timeout_ms, err);
+    lc_count_latency(&cache->counts.steps[LC_STEP_STORE_PUT], lc_mono_us() - start_us);
+    if (code)
+        lc_count_add(&cache->counts.store_errors, 1);
+    lc_memory_cache_put(cache->memory, entry, UINT64_MAX);
+    if (vector)
+        lc_index_add(cache->index, facts.space, facts.fingerprint, facts.partition, vector,
+                     dimension, facts.expires_ms, NULL);
+    return code;
+}

@@ -1,0 +1,203 @@
+/*
+ * Replies from the cache: the stored body, or its replay as events, with the headers that say what
+ * happened (RFC 9211 Cache-Status, RFC 9111 Age, and our own). One begin, one write.
+ */
+#include "ask/cache.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Appends a formatted text to the room and points the header at it. */
+typedef struct maker {
+    llmcache_header *headers;
+    size_t count;
+    char *room;
+    size_t used;
+} maker;
+
+__attribute__((format(printf, 3, 4))) static void add(maker *m, const char *name,
+                                                      const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(m->room + m->used, LC_REPLY_ROOM - m->used, format, arguments);
+    va_end(arguments);
+    if (size < 0 || m->used + (size_t)size >= LC_REPLY_ROOM || m->count == LC_REPLY_HEADERS)
+        return;
+    m->headers[m->count++] = (llmcache_header){name, m->room + m->used};
+    m->used += (size_t)size + 1;
+}
+
+static void add_constant(maker *m, const char *name, const char *value)
+{
+    if (m->count < LC_REPLY_HEADERS)
+        m->headers[m->count++] = (llmcache_header){name, value};
+}
+
+static int is_hit(const lc_job *job)
+{
+    return job->ended == LLMCACHE_SOURCE_EXACT || job->ended == LLMCACHE_SOURCE_SEMANTIC ||
+           job->ended == LLMCACHE_SOURCE_STALE;
+}
+
+static void add_hit_status(maker *m, const lc_job *job)
+{
+    const llmcache_entry *facts = &job->entry->facts;
+    char ttl[40] = "";
+    if (facts->expires_ms)
+        snprintf(ttl, sizeof ttl, "; ttl=%lld", (long long)((facts->expires_ms - job->now_ms) / 1000));
+    const char *detail = job->ended == LLMCACHE_SOURCE_SEMANTIC ? "; detail=semantic"
+                         : job->ended == LLMCACHE_SOURCE_STALE  ? "; detail=stale"
+                                                                : "";
+    add(m, "Cache-Status", "llmcache; hit%s; key=\"%s\"%s", ttl, facts->id, detail);
+    add_constant(m, "X-Cache-Status", job->ended == LLMCACHE_SOURCE_STALE ? "STALE" : "HIT");
+    int64_t age_ms = job->now_ms - facts->created_ms;
+    add(m, "Age", "%lld", (long long)(age_ms > 0 ? age_ms / 1000 : 0));
+}
+
+static void add_miss_status(maker *m, const lc_job *job)
+{
+    const char *forward = job->ended == LC_END_BYPASS ? "bypass"
+                          : job->controls.no_read     ? "request"
+                                                      : "uri-miss";
+    char detail[64] = "";
+    if (job->why && *job->why)
+        snprintf(detail, sizeof detail, "; detail=%.40s", job->why);
+    add(m, "Cache-Status", "llmcache; fwd=%s%s%s%s", forward, job->stored ? "; stored" : "",
+        job->ended == LLMCACHE_SOURCE_SHARED ? "; collapsed" : "", detail);
+    add_constant(m, "X-Cache-Status", job->ended == LC_END_BYPASS ? "BYPASS" : "MISS");
+}
+
+size_t lc_reply_headers(const lc_job *job, llmcache_header *headers, char *room)
+{
+    maker m = {.headers = headers, .room = room};
+    if (is_hit(job))
+        add_hit_status(&m, job);
+    else
+        add_miss_status(&m, job);
+    add_constant(&m, "X-LLMCache-Source",
+                 job->ended == LC_END_BYPASS ? "bypass" : llmcache_source_name(job->ended));
+    if (job->entry)
+        add_constant(&m, "X-LLMCache-Id", job->entry->facts.id);
+    else if (job->ended != LC_END_BYPASS && job->id[0])
+        add_constant(&m, "X-LLMCache-Id", job->id);
+    if (is_hit(job))
+        add(&m, "X-LLMCache-Similarity", "%.4f", job->similarity);
+    return m.count;
+}
+
+/* ---- Serving an entry ---------------------------------------------------------------------- */
+
+/* The events of an entry: made at first need and kept with it. */
+static int render(llmcache *cache, lc_entry *entry, int with_usage, llmcache_error *err)
+{
+    lc_buffer text;
+    lc_buffer_init(&text, 0);
+    int code = lc_replay(lc_protocol_by_name(entry->facts.protocol), entry->facts.body,
+                         entry->facts.body_size, with_usage, &text, err);
+    size_t size = 0;
+    char *events = code ? NULL : lc_buffer_take(&text, &size);
+    lc_buffer_done(&text);
+    if (code)
+        return code;
+    if (!events)
+        return lc_fail_memory(err);
+    lc_memory_cache_render(cache->memory, entry, with_usage, events, size);
+    return 0;
+}
+
+static int events_of(llmcache *cache, lc_entry *entry, int with_usage, const char **events,
+                     size_t *size, llmcache_error *err)
+{
+    int code = 0;
+    if (!atomic_load(&entry->rendering[with_usage]))
+        code = render(cache, entry, with_usage, err);
+    if (code)
+        return code;
+    *events = atomic_load(&entry->rendering[with_usage]);
+    *size = entry->rendering_size[with_usage];
+    return 0;
+}
+
+int lc_reply_entry(lc_job *job, llmcache_error *err)
+{
+    llmcache_header headers[LC_REPLY_HEADERS + 2];
+    char room[LC_REPLY_ROOM];
+    const char *body = job->entry->facts.body;
+    size_t size = job->entry->facts.body_size;
+    if (job->question.stream) {
+        int code = events_of(job->cache, job->entry, job->question.include_usage != 0, &body, &size,
+                             err);
+        if (code)
+            return code;
+    }
+    size_t count = lc_reply_headers(job, headers, room);
+    headers[count++] = (llmcache_header){
+        "Content-Type", job->question.stream ? "text/event-stream; charset=utf-8" : "application/json"};
+    headers[count++] =
+        (llmcache_header){job->anthropic ? "request-id" : "x-request-id", job->entry->facts.id};
+    job->status = 200;
+    job->begun = 1;
+    if (job->sink->begin(job->sink->user, 200, headers, count, (int64_t)size) ||
+        (size && job->sink->write(job->sink->user, body, size)))
+        return lc_fail(err, LLMCACHE_ABORTED, "the receiver stopped");
+    return 0;
+}
+
+/* ---- Errors -------------------------------------------------------------------------------- */
+
+int lc_reply_error(lc_job *job, int status, const char *message, int64_t retry_after_ms)
+{
+    llmcache_header headers[LC_REPLY_HEADERS + 4];
+    char room[LC_REPLY_ROOM], seconds[24];
+    lc_buffer body;
+    lc_buffer_init(&body, 0);
+    lc_error_write(job->protocol, job->anthropic, status, NULL, NULL, message, &body);
+    size_t count = lc_reply_headers(job, headers, room);
+    headers[count++] = (llmcache_header){"Content-Type", "application/json"};
+    if (retry_after_ms >= 0) {
+        snprintf(seconds, sizeof seconds, "%lld", (long long)((retry_after_ms + 999) / 1000));
+        headers[count++] = (llmcache_header){"Retry-After", seconds};
+    } else if (job->code == LLMCACHE_NO_PROVIDER || job->code == LLMCACHE_NOT_FOUND) {
+        headers[count++] = (llmcache_header){"x-should-retry", "false"};
+    }
+    const char *text = body.data ? body.data : "{}";
+    job->status = status;
+    job->begun = 1;
+    int stopped = job->sink->begin(job->sink->user, status, headers, count, (int64_t)strlen(text)) ||
+                  job->sink->write(job->sink->user, text, strlen(text));
+    lc_buffer_done(&body);
+    return stopped ? LLMCACHE_ABORTED : 0;
+}
+
+int lc_reply_failure(lc_job *job, int code, const llmcache_error *error)
+{
+    int status = 500;
+    switch (code) {
+    case LLMCACHE_INVALID:
+        status = 400;
+        break;
+    case LLMCACHE_TIMEOUT:
+    case LLMCACHE_NOT_FOUND: /* only-if-cached, RFC 9111 section 5.2.1.7 */
+        status = 504;
+        break;
+    case LLMCACHE_NETWORK:
+    case LLMCACHE_UPSTREAM:
+    case LLMCACHE_TOO_LARGE:
+        status = 502;
+        break;
+    case LLMCACHE_NO_PROVIDER:
+    case LLMCACHE_BUSY:
+        status = 503;
+        break;
+    default:
+        break;
+    }
+    job->code = code;
+    job->error = *error;
+    return lc_reply_error(job, status, error->message, code == LLMCACHE_BUSY ? 1000 : -1);
+}

@@ -1,0 +1,92 @@
+/*
+ * Torture: the N-th allocation fails, for every N until none does. Whatever happens, nothing crashes or
+ * leaks (the sanitizers watch), and an answer that is given is the right one.
+ */
+#include "test_cache.h"
+
+#include "base/memory.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static test_mock mock;
+
+static void set_up(void)
+{
+    mock_start(&mock);
+    mock_behave(&mock, "{'pairs': [['What is a cache?', 'Explain what a cache is', 0.99]]}");
+}
+
+TestSuite(torture, .init = set_up, .timeout = 600);
+
+static llmcache_options *options_for(const char *store)
+{
+    const char *settings[] = {"store", store, "threshold", "0.9", NULL};
+    return test_cache_options(&mock, settings);
+}
+
+/* The answer must be to this question, and nothing else may come out. */
+static void ask(llmcache *cache, const char *question, const char *expected)
+{
+    llmcache_answer *answer = NULL;
+    llmcache_error err = {.message = ""};
+    int code = llmcache_ask(cache, question, NULL, &answer, &err);
+    if (code) {
+        cr_assert(err.code == code && err.message[0], "a failure says why");
+        cr_assert_null(answer);
+        return;
+    }
+    cr_assert(strstr(llmcache_answer_text(answer), expected), "\"%s\" was answered with: %s", question,
+              llmcache_answer_text(answer));
+    llmcache_answer_free(answer);
+}
+
+static void once(const llmcache_options *options)
+{
+    llmcache *cache = NULL;
+    llmcache_error err;
+    char *text;
+    if (llmcache_open(options, &cache, &err))
+        return;
+    ask(cache, "What is a cache?", "cache");
+    ask(cache, "What is a cache?", "cache");
+    ask(cache, "Explain what a cache is", "cache");
+    ask(cache, "Name a colour", "colour");
+    test_reply reply = test_call(cache, "/v1/chat/completions", NULL,
+                                 "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\","
+                                 "\"content\":\"Name a river\"}]}");
+    cr_assert(reply.code || reply.status >= 400 || strstr(reply.body, "[DONE]"));
+    if (llmcache_explain(cache, "Name a colour", NULL, &text, &err) == 0)
+        llmcache_free(text);
+    if (llmcache_metrics(cache, LLMCACHE_PROMETHEUS, &text, &err) == 0)
+        llmcache_free(text);
+    llmcache_put(cache, "Name a tree", "An oak.", NULL, &err);
+    llmcache_purge(cache, NULL, NULL, &err);
+    llmcache_close(cache);
+}
+
+static void torture(const char *store, uint64_t step)
+{
+    llmcache_options *options = options_for(store);
+    uint64_t n = 1;
+    for (;; n += step) {
+        lc_memory_fail_at(n);
+        once(options);
+        int failed = lc_memory_failed();
+        lc_memory_fail_at(0);
+        if (!failed)
+            break;
+    }
+    cr_assert_gt(n, 100, "the run allocates more than that");
+    llmcache_options_free(options);
+}
+
+Test(torture, every_allocation_with_the_memory_store)
+{
+    torture("memory:", 1);
+}
+
+Test(torture, every_allocation_with_sqlite)
+{
+    torture(test_format("sqlite:%s/cache.db", test_folder()), 1);
+}
