@@ -245,6 +245,9 @@ static int answer(lc_job *job, llmcache_error *err)
         return lc_reply_failure(job, code, &local);
     if (lc_find_known(job))
         return lc_reply_entry(job, err);
+    code = lc_find_space(job, &local);
+    if (code)
+        return lc_reply_failure(job, code, &local);
     if (!read_question(job))
         return lc_pass_through(job, err);
     lc_fingerprint(job);

@@ -125,8 +125,9 @@ typedef struct lc_job {
 int lc_job_run(lc_job *job, llmcache_error *err);
 void lc_job_done(lc_job *job);
 
-/* identify.c: protocol, service, namespace, controls from headers, digest of the raw bytes. */
+/* identify.c: protocol, service, controls from headers, digest of the raw bytes; then whose question it is. */
 int lc_identify(lc_job *job, llmcache_error *err);
+int lc_find_space(lc_job *job, llmcache_error *err);
 
 /* request_controls.c */
 int lc_request_controls(const llmcache_request *request, lc_controls *controls, int *any,

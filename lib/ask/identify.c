@@ -23,7 +23,7 @@ static const char *const credentials[] = {"authorization", "x-api-key", "api-key
 static int among(const char *name, const char *const *names, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (strcasecmp(name, names[i]) == 0)
+        if ((name[0] | 0x20) == names[i][0] && strcasecmp(name, names[i]) == 0)
             return (int)i + 1;
     return 0;
 }
@@ -72,7 +72,7 @@ static void derive_space(const lc_job *job, char *space)
     snprintf(space, LC_SPACE_SIZE, "key-%s", hex);
 }
 
-static int find_space(lc_job *job, llmcache_error *err)
+int lc_find_space(lc_job *job, llmcache_error *err)
 {
     const char *chosen = job->controls.space;
     const char *fixed = job->cache->settings.space;
@@ -116,6 +116,13 @@ static void digest_raw(lc_job *job)
     job->has_raw = 1;
 }
 
+/* Directives that a known reply could not honour; how long and under what tags to keep play no part. */
+static int asks_more(const lc_controls *controls)
+{
+    return controls->no_read || controls->exact_only || controls->threshold > 0 ||
+           controls->max_age_ms >= 0 || controls->min_fresh_ms > 0;
+}
+
 int lc_identify(lc_job *job, llmcache_error *err)
 {
     int any = 0;
@@ -125,7 +132,7 @@ int lc_identify(lc_job *job, llmcache_error *err)
     int code = lc_request_controls(job->request, &job->controls, &any, err);
     if (code)
         return code;
-    if (!any && job->protocol != LC_PROTOCOL_NONE)
+    if (!any && !asks_more(&job->controls) && job->protocol != LC_PROTOCOL_NONE)
         digest_raw(job);
-    return find_space(job, err);
+    return 0;
 }

@@ -173,6 +173,8 @@ int lc_text_fingerprint(lc_text_ask *ask, llmcache_error *err)
     lc_job *job = &ask->job;
     int code = lc_identify(job, err);
     if (!code)
+        code = lc_find_space(job, err);
+    if (!code)
         code = lc_question_read(job->protocol, ask->body.data, ask->body.size,
                                 job->cache->key_fields, &job->question, err);
     if (code)
