@@ -161,6 +161,8 @@ const char *lc_not_matchable(const lc_job *job)
 {
     if (!job->question.matchable)
         return job->question.why_not ? job->question.why_not : "not-text";
+    if (memchr(job->question.text, '\0', job->question.text_size))
+        return "nul"; /* rules and records see texts up to their NUL */
     if (job->controls.exact_only || strcmp(job->cache->settings.policy, "exact") == 0)
         return "exact-only";
     return job->cache->embedder.ops.embed ? NULL : "no-embedder";
