@@ -337,6 +337,7 @@ typedef struct llmcache_entry {
     size_t body_size;
     int64_t created_ms;     /* wall clock */
     int64_t expires_ms;     /* wall clock, 0: never */
+    int64_t stale_ms;       /* for so long before expires_ms it is stale: served only as settings say */
     int64_t model_ms;       /* how long the model took */
     int64_t input_tokens;   /* 0 when unknown */
     int64_t output_tokens;

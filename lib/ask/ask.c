@@ -19,6 +19,7 @@ void lc_job_init(lc_job *job, llmcache *cache, const llmcache_request *request,
     job->request = request;
     job->sink = sink;
     job->controls.max_age_ms = -1;
+    job->controls.stale_while_revalidate_ms = job->controls.stale_if_error_ms = -1;
     job->now_ms = lc_now_ms(cache);
     job->start_us = lc_mono_us();
     job->why = "";
@@ -30,6 +31,7 @@ void lc_job_done(lc_job *job)
         lc_question_done(&job->question);
     lc_free(job->vector);
     lc_entry_unref(job->entry);
+    lc_entry_unref(job->stale);
 }
 
 lc_wants lc_job_wants(const lc_job *job)
@@ -121,6 +123,9 @@ static int reply_landed(lc_job *job, lc_flight *flight, lc_landing *landing, int
     if (landing->source == LLMCACHE_SOURCE_SEMANTIC || landing->source == LLMCACHE_SOURCE_EXACT)
         job->ended = landing->source;
     job->why = landing->why ? landing->why : "";
+    if (lc_upstream_failed(landing->code, raw.began ? raw.status : 0) &&
+        lc_use_stale(job, job->cache->settings.stale_if_error_ms, job->controls.stale_if_error_ms))
+        return lc_reply_entry(job, err);
     if (landing->code)
         return lc_reply_failure(job, landing->code, &landing->error);
     if (job->entry && (!same_wish || !raw.began))
@@ -206,14 +211,18 @@ static int lead(lc_job *job, lc_flight *flight, llmcache_error *err)
     return follow(job, flight, err);
 }
 
-static int share(lc_job *job, llmcache_error *err)
+int lc_job_join(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err)
 {
     unsigned char key[32];
-    lc_flight *flight;
-    int leads, code;
     size_t max_log = 4 * (size_t)job->cache->settings.max_answer_bytes + 1024 * 1024;
     flight_key(job, key);
-    code = lc_flight_join(job->cache->flights, key, lc_job_wants(job), max_log, &flight, &leads, err);
+    return lc_flight_join(job->cache->flights, key, lc_job_wants(job), max_log, flight, leads, err);
+}
+
+static int share(lc_job *job, llmcache_error *err)
+{
+    lc_flight *flight;
+    int leads, code = lc_job_join(job, &flight, &leads, err);
     if (code)
         return code;
     if (leads) {
@@ -253,7 +262,15 @@ static int answer(lc_job *job, llmcache_error *err)
     lc_fingerprint(job);
     if (!job->controls.no_read && lc_find_exact(job))
         return lc_reply_entry(job, err);
-    return job->controls.only_cached ? only_cached(job, err) : share(job, err);
+    if (job->controls.only_cached)
+        return only_cached(job, err);
+    if (!job->controls.no_read &&
+        lc_use_stale(job, job->cache->settings.stale_while_revalidate_ms,
+                     job->controls.stale_while_revalidate_ms)) {
+        lc_revalidate(job);
+        return lc_reply_entry(job, err);
+    }
+    return share(job, err);
 }
 
 static void count(lc_job *job, int code)

@@ -77,6 +77,7 @@ typedef struct lc_controls {
     int64_t ttl_ms;        /* 0: configured; -1: never expires */
     int64_t max_age_ms;    /* -1: any */
     int64_t min_fresh_ms;  /* 0: none */
+    int64_t stale_while_revalidate_ms, stale_if_error_ms; /* -1: configured */
     double threshold;      /* 0: configured */
     const char *space;     /* sub-namespace asked for; NULL */
     const char *tags;      /* NULL */
@@ -114,6 +115,7 @@ typedef struct lc_job {
     llmcache_error error;      /* when code is not 0 */
     double similarity;
     lc_entry *entry;           /* referenced */
+    lc_entry *stale;           /* an exact answer past its ttl, referenced; NULL */
     int stored;
     int begun;                 /* the sink's begin was called */
     int64_t model_ms;
@@ -144,6 +146,7 @@ const char *lc_provider_base(const llmcache *cache, int anthropic);
 /* find_exact.c: 1 when job->entry holds an answer, by the raw digest or by the fingerprint. */
 int lc_find_known(lc_job *job);
 int lc_find_exact(lc_job *job);
+int lc_entry_is_fresh(const lc_entry *entry, int64_t now_ms);
 /* Is the entry right for what this job wants (usage, age)? */
 int lc_entry_serves(const lc_job *job, const lc_entry *entry);
 
@@ -184,6 +187,14 @@ int lc_reply_entry(lc_job *job, llmcache_error *err);
 /* An error in the protocol's shape. Returns 0 when the sink took it. */
 int lc_reply_error(lc_job *job, int status, const char *message, int64_t retry_after_ms);
 int lc_reply_failure(lc_job *job, int code, const llmcache_error *error); /* the status that fits */
+/* stale.c: 1 when job->stale became job->entry, because the settings allow it in this case. */
+int lc_use_stale(lc_job *job, int64_t configured_ms, int64_t asked_ms);
+int lc_upstream_failed(int code, int status);
+/* Fetches a new answer for a job that was served a stale one, on a worker. */
+void lc_revalidate(lc_job *job);
+/* The expiry of an answer made now. */
+void lc_set_life(const llmcache *cache, int64_t ttl_ms, llmcache_entry *facts);
+
 /* The headers that say what happened, into `headers`; texts live in `room`. */
 #define LC_REPLY_HEADERS 10
 #define LC_REPLY_ROOM 768
@@ -198,6 +209,9 @@ void lc_background_reload(llmcache *cache);
 extern const llmcache_watch lc_watch_table; /* functions; user is the cache */
 
 /* ---- Around a job -------------------------------------------------------------------------- */
+
+/* Joins the flight for this job's key; see flight.h. */
+int lc_job_join(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err);
 
 void lc_job_init(lc_job *job, llmcache *cache, const llmcache_request *request,
                  const llmcache_sink *sink);

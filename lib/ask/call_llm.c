@@ -151,7 +151,7 @@ static lc_entry *make_entry(errand *e, const char *body, size_t size, const lc_a
     entry.body = body;
     entry.body_size = size;
     entry.created_ms = lc_now_ms(e->cache);
-    entry.expires_ms = e->ttl_ms ? entry.created_ms + e->ttl_ms : 0;
+    lc_set_life(e->cache, e->ttl_ms, &entry);
     entry.model_ms = (lc_mono_us() - e->start_us) / 1000;
     entry.input_tokens = facts->input_tokens;
     entry.output_tokens = facts->output_tokens;

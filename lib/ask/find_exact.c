@@ -17,14 +17,19 @@ static int needs_usage(const lc_question *question)
     return !question->stream || question->include_usage;
 }
 
+int lc_entry_is_fresh(const lc_entry *entry, int64_t now_ms)
+{
+    const llmcache_entry *facts = &entry->facts;
+    return !facts->expires_ms || now_ms < facts->expires_ms - facts->stale_ms;
+}
+
 int lc_entry_serves(const lc_job *job, const lc_entry *entry)
 {
     const lc_controls *controls = &job->controls;
     int64_t age_ms = job->now_ms - entry->facts.created_ms;
     if (controls->max_age_ms >= 0 && age_ms > controls->max_age_ms)
         return 0;
-    if (controls->min_fresh_ms > 0 && entry->facts.expires_ms &&
-        entry->facts.expires_ms - job->now_ms < controls->min_fresh_ms)
+    if (!lc_entry_is_fresh(entry, job->now_ms + controls->min_fresh_ms))
         return 0;
     return !((entry->facts.flags & LLMCACHE_ENTRY_NO_USAGE) && needs_usage(&job->question));
 }
@@ -49,6 +54,10 @@ int lc_find_known(lc_job *job)
     lc_memory_hit hit;
     if (!job->has_raw || !lc_memory_cache_find(job->cache->memory, job->raw, job->now_ms, &hit))
         return 0;
+    if (!lc_entry_is_fresh(hit.entry, job->now_ms)) {
+        lc_entry_unref(hit.entry);
+        return 0;
+    }
     job->question.stream = (hit.form & LC_FORM_STREAM) != 0;
     job->question.include_usage = (hit.form & LC_FORM_USAGE) != 0;
     memcpy(job->id, hit.entry->facts.id, sizeof job->id);
@@ -98,6 +107,8 @@ int lc_find_exact(lc_job *job)
     else
         found = in_store(job);
     if (found && !lc_entry_serves(job, job->entry)) {
+        lc_entry_unref(job->stale);
+        job->stale = lc_entry_is_fresh(job->entry, job->now_ms) ? NULL : lc_entry_ref(job->entry);
         lc_entry_unref(job->entry);
         job->entry = NULL;
         found = 0;

@@ -163,6 +163,12 @@ void lc_flight_leave(lc_flight *flight)
         free_flight(flight);
 }
 
+void lc_flight_leave_unread(lc_flight *flight)
+{
+    settle(flight, -1);
+    lc_flight_leave(flight);
+}
+
 lc_wants lc_flight_wants(const lc_flight *flight)
 {
     return flight->wants;

@@ -46,6 +46,8 @@ size_t lc_flights_count(lc_flights *flights);
 int lc_flight_join(lc_flights *flights, const unsigned char key[32], lc_wants wants,
                    size_t max_log, lc_flight **flight, int *leads, llmcache_error *err);
 void lc_flight_leave(lc_flight *flight);
+/* The same for one who neither watched nor waited. */
+void lc_flight_leave_unread(lc_flight *flight);
 lc_flight *lc_flight_hold(lc_flight *flight); /* one more reference */
 lc_wants lc_flight_wants(const lc_flight *flight);
 

@@ -49,7 +49,7 @@ static void add_hit_status(maker *m, const lc_job *job)
     const llmcache_entry *facts = &job->entry->facts;
     char ttl[40] = "";
     if (facts->expires_ms)
-        snprintf(ttl, sizeof ttl, "; ttl=%lld", (long long)((facts->expires_ms - job->now_ms) / 1000));
+        snprintf(ttl, sizeof ttl, "; ttl=%lld", (long long)((facts->expires_ms - facts->stale_ms - job->now_ms) / 1000));
     const char *detail = job->ended == LLMCACHE_SOURCE_SEMANTIC ? "; detail=semantic"
                          : job->ended == LLMCACHE_SOURCE_STALE  ? "; detail=stale"
                                                                 : "";

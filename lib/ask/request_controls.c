@@ -42,6 +42,10 @@ static void read_directive(const char *word, size_t size, lc_controls *controls)
         controls->only_cached = 1;
     else if (is(word, name, "max-age") && ms >= 0)
         controls->max_age_ms = ms;
+    else if (is(word, name, "stale-while-revalidate") && ms >= 0)
+        controls->stale_while_revalidate_ms = ms;
+    else if (is(word, name, "stale-if-error") && ms >= 0)
+        controls->stale_if_error_ms = ms;
     else if (is(word, name, "min-fresh") && ms >= 0)
         controls->min_fresh_ms = ms;
 }

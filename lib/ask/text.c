@@ -199,8 +199,8 @@ static lc_entry *make_entry(const lc_text_ask *ask, const lc_buffer *body)
                             .body = body->data,
                             .body_size = body->size,
                             .created_ms = job->now_ms,
-                            .expires_ms = ttl_ms ? job->now_ms + ttl_ms : 0,
                             .embedder = ""};
+    lc_set_life(job->cache, ttl_ms, &facts);
     memcpy(facts.fingerprint, job->fingerprint, sizeof facts.fingerprint);
     if (job->question.matchable)
         memcpy(facts.partition, job->partition, sizeof facts.partition);

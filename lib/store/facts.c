@@ -31,6 +31,7 @@ static const field fields[] = {
     FIELD(space, TEXT, 0),         FIELD(protocol, TEXT, 0),      FIELD(model, TEXT, 0),
     FIELD(question, TEXT, 0),      FIELD(tags, TEXT, 0),          FIELD(fingerprint, DIGEST, 0),
     FIELD(partition, DIGEST, 0),   FIELD(created_ms, NUMBER, 0),  FIELD(expires_ms, NUMBER, 0),
+    FIELD(stale_ms, NUMBER, 0),
     FIELD(model_ms, NUMBER, 0),    FIELD(input_tokens, NUMBER, 0), FIELD(output_tokens, NUMBER, 0),
     FIELD(flags, FLAGS, 0),        FIELD(body_size, SIZE, 0),     FIELD(embedder, TEXT, 1),
     FIELD(dimension, SIZE, 1),

@@ -231,3 +231,45 @@ Test(prompt_cache, request_directives_are_obeyed)
     cr_assert_eq(reply.status, 400);
     llmcache_close(cache);
 }
+
+Test(prompt_cache, a_stale_answer_is_served_while_a_new_one_is_fetched)
+{
+    llmcache *cache = test_cache(&mock, "embedder", "none", "ttl", "60", "stale-while-revalidate", "30");
+    mock_behave(&mock, "{'unique': true}");
+    test_reply first = test_call(cache, CHAT, NULL, bodies[0].first);
+    test_clock_ms += 61000;
+    test_reply stale = test_call(cache, CHAT, NULL, bodies[0].first);
+    cr_assert_str_eq(stale.body, first.body);
+    cr_assert_str_eq(test_reply_header(&stale, "X-Cache-Status"), "STALE");
+    cr_assert(strstr(test_reply_header(&stale, "Cache-Status"), "ttl=-1"));
+    cr_assert(test_wait_until(test_counters(cache).stored == 2, 5000));
+    test_reply fresh = test_call(cache, CHAT, NULL, bodies[0].first);
+    cr_assert_str_eq(test_reply_header(&fresh, "X-Cache-Status"), "HIT");
+    cr_assert_str_neq(fresh.body, first.body);
+    test_clock_ms += 91000;
+    test_reply late = test_call(cache, CHAT, NULL, bodies[0].first);
+    cr_assert_str_eq(test_reply_header(&late, "X-Cache-Status"), "MISS", "past its window it is gone");
+    llmcache_close(cache);
+}
+
+Test(prompt_cache, a_stale_answer_is_served_when_the_upstream_fails)
+{
+    llmcache *cache = test_cache(&mock, "embedder", "none", "ttl", "60", "stale-if-error", "1h");
+    const char *strict[] = {"Cache-Control", "stale-if-error=0", NULL};
+    test_reply first = test_call(cache, CHAT, NULL, bodies[0].first);
+    test_clock_ms += 61000;
+    mock_behave(&mock, "{'status': 503}");
+    cr_assert_eq(test_call(cache, CHAT, strict, bodies[0].first).status, 503);
+    test_reply stale = test_call(cache, CHAT, NULL, bodies[0].first);
+    cr_assert_eq(stale.status, 200);
+    cr_assert_str_eq(stale.body, first.body);
+    cr_assert(strstr(test_reply_header(&stale, "Cache-Status"), "detail=stale"));
+    mock_reset(&mock);
+    mock_behave(&mock, "{'status': 400}");
+    cr_assert_eq(test_call(cache, CHAT, NULL, bodies[0].first).status, 400, "the request's fault, not the service's");
+    mock_reset(&mock);
+    test_reply fresh = test_call(cache, CHAT, NULL, bodies[0].first);
+    cr_assert_str_eq(test_reply_header(&fresh, "X-Cache-Status"), "MISS");
+    cr_assert_eq(test_counters(cache).hits_stale, 1);
+    llmcache_close(cache);
+}
