@@ -17,21 +17,12 @@ static void start(void)
 }
 
 TestSuite(mock, .init = start);
-TestSuite(misbehaviour, .init = start);
 
 #define QUESTION "\"model\":\"gpt\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
 
-/* Sends with a good key; the path decides the protocol. */
 static test_reply post(const char *path, const char *body)
 {
-    const char *const headers[] = {"Authorization: Bearer key", "anthropic-version: 2023-06-01", NULL};
-    const char *const openai[] = {"Authorization: Bearer key", NULL};
-    test_http *http = test_http_new();
-    test_request request = {.url = test_format("%s%s", mock.url, path), .body = body};
-    request.headers = strncmp(path, "/v1/messages", 12) == 0 ? headers : openai;
-    test_reply reply = test_http_send(http, &request);
-    test_http_free(http);
-    return reply;
+    return test_post_with_key(test_format("%s%s", mock.url, path), body);
 }
 
 static test_reply chat(const char *more)
@@ -39,20 +30,8 @@ static test_reply chat(const char *more)
     return post("/v1/chat/completions", test_format("{" QUESTION "%s}", more));
 }
 
-static json_t *parsed(const test_reply *reply)
-{
-    return test_json(reply->body);
-}
-
-static int count_of(const char *text, const char *what)
-{
-    int count = 0;
-    for (; (text = strstr(text, what)); text += strlen(what))
-        count++;
-    return count;
-}
-
-/* ---- Good behaviour -------------------------------------------------------------------------- */
+/* ---- Good behaviour
+ * -------------------------------------------------------------------------- */
 
 Test(mock, whole_chat_has_the_services_members)
 {
@@ -60,14 +39,18 @@ Test(mock, whole_chat_has_the_services_members)
     cr_assert_eq(reply.status, 200);
     cr_assert_str_eq(test_header(&reply, "content-type"), "application/json");
     cr_assert_str_eq(test_header(&reply, "x-request-id"), "req_mock000001");
-    json_t *root = parsed(&reply);
+    json_t *root = test_json(reply.body);
     json_t *choice = json_array_get(json_object_get(root, "choices"), 0);
     json_t *message = json_object_get(choice, "message");
-    cr_assert_str_eq(json_string_value(json_object_get(root, "object")), "chat.completion");
+    cr_assert_str_eq(json_string_value(json_object_get(root, "object")),
+                     "chat.completion");
     cr_assert_str_eq(json_string_value(json_object_get(choice, "finish_reason")), "stop");
-    cr_assert(strncmp(json_string_value(json_object_get(message, "content")), "You asked: hi My answer is ", 27) == 0);
+    cr_assert(strncmp(json_string_value(json_object_get(message, "content")),
+                      "You asked: hi My answer is ", 27) == 0);
     cr_assert(json_is_null(json_object_get(choice, "logprobs")));
-    cr_assert_gt(json_integer_value(json_object_get(json_object_get(root, "usage"), "total_tokens")), 0);
+    cr_assert_gt(json_integer_value(
+                     json_object_get(json_object_get(root, "usage"), "total_tokens")),
+                 0);
 }
 
 Test(mock, chat_stream_is_these_bytes)
@@ -75,22 +58,24 @@ Test(mock, chat_stream_is_these_bytes)
     mock_behave(&mock, "{'text': 'one two'}");
     int fd = test_connect(mock.port);
     const char *body = "{" QUESTION ",\"stream\":true}";
-    test_send_text(fd, test_format("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                                   "Authorization: Bearer k\r\nContent-Length: %zu\r\n\r\n%s",
-                                   strlen(body), body));
+    test_send_text(
+        fd, test_format(
+                "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                "Authorization: Bearer k\r\nContent-Length: %zu\r\n\r\n%s",
+                strlen(body), body));
     size_t size;
     const char *got = strstr(test_receive(fd, &size, 10000), "\r\n\r\n");
     close(fd);
     cr_assert_not_null(got);
-#define CHUNK(delta, finish)                                                                  \
-    "data: {\"id\":\"chatcmpl-mock000001\",\"object\":\"chat.completion.chunk\","              \
-    "\"created\":1700000001,\"model\":\"gpt\",\"service_tier\":\"default\","                   \
-    "\"system_fingerprint\":\"fp_mock\",\"choices\":[{\"index\":0,\"delta\":" delta             \
+#define CHUNK(delta, finish)                                                        \
+    "data: {\"id\":\"chatcmpl-mock000001\",\"object\":\"chat.completion.chunk\","   \
+    "\"created\":1700000001,\"model\":\"gpt\",\"service_tier\":\"default\","        \
+    "\"system_fingerprint\":\"fp_mock\",\"choices\":[{\"index\":0,\"delta\":" delta \
     ",\"logprobs\":null,\"finish_reason\":" finish "}]}\n\n"
-    const char *const events[] = {CHUNK("{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null}", "null"),
-                                  CHUNK("{\"content\":\"one\"}", "null"),
-                                  CHUNK("{\"content\":\" two\"}", "null"), CHUNK("{}", "\"stop\""),
-                                  "data: [DONE]\n\n"};
+    const char *const events[] = {
+        CHUNK("{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null}", "null"),
+        CHUNK("{\"content\":\"one\"}", "null"), CHUNK("{\"content\":\" two\"}", "null"),
+        CHUNK("{}", "\"stop\""), "data: [DONE]\n\n"};
     const char *want = "\r\n\r\n";
     for (size_t i = 0; i < 5; i++)
         want = test_format("%s%zx\r\n%s\r\n", want, strlen(events[i]), events[i]);
@@ -99,13 +84,17 @@ Test(mock, chat_stream_is_these_bytes)
 
 Test(mock, the_same_answer_streamed_and_whole)
 {
-    test_reply whole = chat(""), stream = chat(",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
-    json_t *root = parsed(&whole);
+    test_reply whole = chat(""),
+               stream =
+                   chat(",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
+    json_t *root = test_json(whole.body);
     const char *text = json_string_value(json_object_get(
-        json_object_get(json_array_get(json_object_get(root, "choices"), 0), "message"), "content"));
+        json_object_get(json_array_get(json_object_get(root, "choices"), 0), "message"),
+        "content"));
     const char *digest = strrchr(text, ' ');
-    cr_assert(strstr(stream.body, test_format("{\"content\":\"%s\"}", digest)), "%s", stream.body);
-    cr_assert_eq(count_of(stream.body, "\"usage\":{"), 1);
+    cr_assert(strstr(stream.body, test_format("{\"content\":\"%s\"}", digest)), "%s",
+              stream.body);
+    cr_assert_eq(test_count(stream.body, "\"usage\":{"), 1);
     cr_assert(strstr(stream.body, "\"choices\":[],\"usage\":{"));
 }
 
@@ -143,42 +132,64 @@ Test(mock, choices_interleave)
 
 Test(mock, tools_stream_id_and_name_once_and_arguments_in_pieces)
 {
-    const char *tools = ",\"stream\":true,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"weather\","
-                        "\"parameters\":{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"},"
-                        "\"unit\":{\"enum\":[\"c\",\"f\"]},\"days\":{\"type\":\"integer\"}}}}}]";
+    const char *tools =
+        ",\"stream\":true,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":"
+        "\"weather\","
+        "\"parameters\":{\"type\":\"object\",\"properties\":{\"city\":{\"type\":"
+        "\"string\"},"
+        "\"unit\":{\"enum\":[\"c\",\"f\"]},\"days\":{\"type\":\"integer\"}}}}}]";
     test_reply reply = chat(tools);
-    cr_assert_eq(count_of(reply.body, "\"name\":\"weather\""), 1);
-    cr_assert_eq(count_of(reply.body, "call_mock"), 1);
-    cr_assert_gt(count_of(reply.body, "\"function\":{\"arguments\":"), 3);
+    cr_assert_eq(test_count(reply.body, "\"name\":\"weather\""), 1);
+    cr_assert_eq(test_count(reply.body, "call_mock"), 1);
+    cr_assert_gt(test_count(reply.body, "\"function\":{\"arguments\":"), 3);
     cr_assert(strstr(reply.body, "\"finish_reason\":\"tool_calls\""));
 }
 
 Test(mock, structured_output_fits_its_schema)
 {
-    test_reply reply = chat(",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"x\",\"schema\":{"
-                            "\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#/$defs/A\"},\"b\":{\"anyOf\":[{\"type\":"
-                            "\"boolean\"},{\"type\":\"null\"}]}},\"$defs\":{\"A\":{\"type\":\"array\",\"items\":{\"type\":"
+    test_reply reply = chat(",\"response_format\":{\"type\":\"json_schema\",\"json_"
+                            "schema\":{\"name\":\"x\",\"schema\":{"
+                            "\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#/"
+                            "$defs/A\"},\"b\":{\"anyOf\":[{\"type\":"
+                            "\"boolean\"},{\"type\":\"null\"}]}},\"$defs\":{\"A\":{"
+                            "\"type\":\"array\",\"items\":{\"type\":"
                             "\"number\"}}}}}}");
-    cr_assert(strstr(reply.body, "\"content\":\"{\\\"a\\\":[2.5],\\\"b\\\":true}\""), "%s", reply.body);
+    cr_assert(strstr(reply.body, "\"content\":\"{\\\"a\\\":[2.5],\\\"b\\\":true}\""),
+              "%s", reply.body);
 }
 
 Test(mock, token_limit_and_stop_strings_end_the_answer)
 {
     mock_behave(&mock, "{'text': 'one two three'}");
-    test_reply cut = chat(",\"max_tokens\":2"), stopped = chat(",\"stop\":[\"three\",\" two\"]");
-    cr_assert(strstr(cut.body, "\"content\":\"one two\"") && strstr(cut.body, "\"length\""), "%s", cut.body);
-    cr_assert(strstr(stopped.body, "\"content\":\"one\"") && strstr(stopped.body, "\"finish_reason\":\"stop\""));
+    test_reply cut = chat(",\"max_tokens\":2"),
+               stopped = chat(",\"stop\":[\"three\",\" two\"]");
+    cr_assert(strstr(cut.body, "\"content\":\"one two\"") &&
+                  strstr(cut.body, "\"length\""),
+              "%s", cut.body);
+    cr_assert(strstr(stopped.body, "\"content\":\"one\"") &&
+              strstr(stopped.body, "\"finish_reason\":\"stop\""));
 }
 
 Test(mock, messages_stream_has_its_events_in_order)
 {
-    test_reply reply = post("/v1/messages", "{" QUESTION ",\"stream\":true,\"max_tokens\":50,"
-                                            "\"thinking\":{\"type\":\"enabled\"},\"tools\":[{\"name\":\"t\",\"input_schema\":"
-                                            "{\"type\":\"object\",\"properties\":{\"q\":{\"type\":\"string\"}}}}]}");
-    static const char *const order[] = {"event: message_start\n", "event: content_block_start\n", "event: ping\n",
-                                        "thinking_delta", "signature_delta", "event: content_block_stop\n",
-                                        "text_delta", "tool_use", "input_json_delta", "event: message_delta\n",
-                                        "\"stop_reason\":\"tool_use\"", "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"};
+    test_reply reply = post(
+        "/v1/messages",
+        "{" QUESTION ",\"stream\":true,\"max_tokens\":50,"
+        "\"thinking\":{\"type\":\"enabled\"},\"tools\":[{\"name\":\"t\",\"input_schema\":"
+        "{\"type\":\"object\",\"properties\":{\"q\":{\"type\":\"string\"}}}}]}");
+    static const char *const order[] = {
+        "event: message_start\n",
+        "event: content_block_start\n",
+        "event: ping\n",
+        "thinking_delta",
+        "signature_delta",
+        "event: content_block_stop\n",
+        "text_delta",
+        "tool_use",
+        "input_json_delta",
+        "event: message_delta\n",
+        "\"stop_reason\":\"tool_use\"",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"};
     const char *at = reply.body;
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         cr_assert_not_null(at = strstr(at, order[i]), "%s", order[i]);
@@ -188,21 +199,30 @@ Test(mock, messages_stream_has_its_events_in_order)
 
 Test(mock, responses_number_their_events_and_end_completed)
 {
-    test_reply reply = post("/v1/responses", "{\"model\":\"m\",\"input\":\"hi\",\"stream\":true}");
-    int count = count_of(reply.body, "event: ");
+    test_reply reply =
+        post("/v1/responses", "{\"model\":\"m\",\"input\":\"hi\",\"stream\":true}");
+    int count = test_count(reply.body, "event: ");
     for (int i = 0; i < count; i++)
-        cr_assert_eq(count_of(reply.body, test_format("\"sequence_number\":%d,", i)), 1);
+        cr_assert_eq(test_count(reply.body, test_format("\"sequence_number\":%d,", i)),
+                     1);
     cr_assert(strstr(reply.body, "event: response.completed\n"));
     cr_assert_null(strstr(reply.body, "[DONE]"));
 }
 
 Test(mock, responses_continue_only_what_was_given_out)
 {
-    cr_assert_eq(post("/v1/responses", "{\"model\":\"m\",\"input\":\"a\",\"previous_response_id\":\"resp_x\"}").status, 404);
+    cr_assert_eq(
+        post("/v1/responses",
+             "{\"model\":\"m\",\"input\":\"a\",\"previous_response_id\":\"resp_x\"}")
+            .status,
+        404);
     test_reply first = post("/v1/responses", "{\"model\":\"m\",\"input\":\"a\"}");
-    json_t *root = parsed(&first);
+    json_t *root = test_json(first.body);
     const char *id = json_string_value(json_object_get(root, "id"));
-    test_reply second = post("/v1/responses", test_format("{\"model\":\"m\",\"input\":\"b\",\"previous_response_id\":\"%s\"}", id));
+    test_reply second = post(
+        "/v1/responses",
+        test_format("{\"model\":\"m\",\"input\":\"b\",\"previous_response_id\":\"%s\"}",
+                    id));
     cr_assert_eq(second.status, 200);
 }
 
@@ -213,12 +233,17 @@ Test(mock, other_paths_say_what_they_were_sent)
     cr_assert(strstr(reply.body, "\"body\":\"abc\""));
 }
 
-/* ---- Embeddings ------------------------------------------------------------------------------ */
+/* ---- Embeddings
+ * ------------------------------------------------------------------------------ */
 
 static void embed(const char *text, double *vector, size_t dimension)
 {
-    test_reply reply = post("/v1/embeddings", test_format("{\"model\":\"e\",\"dimensions\":%zu,\"input\":\"%s\"}", dimension, text));
-    json_t *root = parsed(&reply), *row = json_array_get(json_object_get(root, "data"), 0);
+    test_reply reply =
+        post("/v1/embeddings",
+             test_format("{\"model\":\"e\",\"dimensions\":%zu,\"input\":\"%s\"}",
+                         dimension, text));
+    json_t *root = test_json(reply.body),
+           *row = json_array_get(json_object_get(root, "data"), 0);
     json_t *list = json_object_get(row, "embedding");
     cr_assert_eq(json_array_size(list), dimension);
     for (size_t i = 0; i < dimension; i++)
@@ -252,18 +277,24 @@ Test(mock, pairs_have_their_cosine)
 
 Test(mock, base64_vectors_are_the_floats)
 {
-    test_reply reply = post("/v1/embeddings", "{\"model\":\"e\",\"dimensions\":1,\"encoding_format\":\"base64\",\"input\":[\"a\",\"b\"]}");
+    test_reply reply =
+        post("/v1/embeddings", "{\"model\":\"e\",\"dimensions\":1,\"encoding_format\":"
+                               "\"base64\",\"input\":[\"a\",\"b\"]}");
     /* 1.0f or -1.0f, little-endian */
-    cr_assert(strstr(reply.body, "\"index\":0,\"embedding\":\"AACAPw==\"") || strstr(reply.body, "\"AACAvw==\""), "%s", reply.body);
+    cr_assert(strstr(reply.body, "\"index\":0,\"embedding\":\"AACAPw==\"") ||
+                  strstr(reply.body, "\"AACAvw==\""),
+              "%s", reply.body);
     cr_assert(strstr(reply.body, "\"index\":1"));
 }
 
-/* ---- Checks ---------------------------------------------------------------------------------- */
+/* ---- Checks
+ * ---------------------------------------------------------------------------------- */
 
 static int status_of(const char *path, const char *const headers[], const char *body)
 {
     test_http *http = test_http_new();
-    test_request request = {.url = test_format("%s%s", mock.url, path), .headers = headers, .body = body};
+    test_request request = {
+        .url = test_format("%s%s", mock.url, path), .headers = headers, .body = body};
     test_reply reply = test_http_send(http, &request);
     test_http_free(http);
     return reply.status;
@@ -273,31 +304,45 @@ static int status_of(const char *path, const char *const headers[], const char *
 
 Test(mock, refuses_what_services_refuse)
 {
-    const char *good = "Authorization: Bearer k", *version = "anthropic-version: 2023-06-01", *key = "x-api-key: k";
+    const char *good = "Authorization: Bearer k",
+               *version = "anthropic-version: 2023-06-01", *key = "x-api-key: k";
     const char *chat_path = "/v1/chat/completions", *messages = "/v1/messages";
     cr_expect_eq(status_of(chat_path, NULL, "{" QUESTION "}"), 401);
-    cr_expect_eq(status_of(chat_path, HEADERS("Authorization: Bearer bad-key"), "{" QUESTION "}"), 401);
+    cr_expect_eq(
+        status_of(chat_path, HEADERS("Authorization: Bearer bad-key"), "{" QUESTION "}"),
+        401);
     cr_expect_eq(status_of(chat_path, HEADERS(good), "{" QUESTION), 400);
     cr_expect_eq(status_of(chat_path, HEADERS(good), "{\"messages\":[]}"), 400);
     cr_expect_eq(status_of(chat_path, HEADERS(good), "{\"model\":\"m\"}"), 400);
-    cr_expect_eq(status_of(chat_path, HEADERS(good), "{\"model\":\"no-such\",\"messages\":[]}"), 404);
+    cr_expect_eq(
+        status_of(chat_path, HEADERS(good), "{\"model\":\"no-such\",\"messages\":[]}"),
+        404);
     cr_expect_eq(status_of(chat_path, HEADERS(good), NULL), 405);
     cr_expect_eq(status_of("/v2/x", HEADERS(good), "{}"), 404);
-    cr_expect_eq(status_of(messages, HEADERS(key), "{" QUESTION ",\"max_tokens\":9}"), 400);
+    cr_expect_eq(status_of(messages, HEADERS(key), "{" QUESTION ",\"max_tokens\":9}"),
+                 400);
     cr_expect_eq(status_of(messages, HEADERS(key, version), "{" QUESTION "}"), 400);
-    cr_expect_eq(status_of(messages, HEADERS(version), "{" QUESTION ",\"max_tokens\":9}"), 401);
-    cr_expect_eq(status_of(messages, HEADERS(key, version), "{" QUESTION ",\"max_tokens\":9}"), 200);
+    cr_expect_eq(status_of(messages, HEADERS(version), "{" QUESTION ",\"max_tokens\":9}"),
+                 401);
+    cr_expect_eq(
+        status_of(messages, HEADERS(key, version), "{" QUESTION ",\"max_tokens\":9}"),
+        200);
     cr_expect_eq(status_of("/v1/models", HEADERS(good), NULL), 200);
 }
 
-/* ---- Connections ----------------------------------------------------------------------------- */
+/* ---- Connections
+ * ----------------------------------------------------------------------------- */
 
 Test(mock, keeps_the_connection_and_takes_chunks_gzip_and_expect)
 {
     test_http *http = test_http_new();
     const char *const plain[] = {"Authorization: Bearer k", NULL};
-    const char *const chunked[] = {"Authorization: Bearer k", "Transfer-Encoding: chunked", "Expect: 100-continue", NULL};
-    test_request request = {.url = test_format("%s/v1/chat/completions", mock.url), .headers = plain, .body = "{" QUESTION "}"};
+    const char *const chunked[] = {"Authorization: Bearer k",
+                                   "Transfer-Encoding: chunked", "Expect: 100-continue",
+                                   NULL};
+    test_request request = {.url = test_format("%s/v1/chat/completions", mock.url),
+                            .headers = plain,
+                            .body = "{" QUESTION "}"};
     test_reply first = test_http_send(http, &request);
     request.headers = chunked;
     test_reply second = test_http_send(http, &request);
@@ -308,207 +353,21 @@ Test(mock, keeps_the_connection_and_takes_chunks_gzip_and_expect)
     json_t *log = mock_log(&mock);
     json_t *one = json_array_get(json_object_get(log, "calls"), 1);
     cr_assert_str_eq(json_string_value(json_object_get(one, "body")), "{" QUESTION "}");
-    cr_assert_str_eq(json_string_value(json_object_get(json_object_get(one, "headers"), "expect")), "100-continue");
+    cr_assert_str_eq(
+        json_string_value(json_object_get(json_object_get(one, "headers"), "expect")),
+        "100-continue");
     json_decref(log);
 }
 
 Test(mock, answers_pipelined_calls_in_order)
 {
     int fd = test_connect(mock.port);
-    const char *call = "GET /v1/a%d HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n%s\r\n";
-    test_send_text(fd, test_format("%s%s", test_format(call, 1, ""), test_format(call, 2, "Connection: close\r\n")));
+    const char *call =
+        "GET /v1/a%d HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n%s\r\n";
+    test_send_text(fd, test_format("%s%s", test_format(call, 1, ""),
+                                   test_format(call, 2, "Connection: close\r\n")));
     const char *got = test_receive(fd, NULL, 10000);
     const char *first = strstr(got, "/v1/a1");
     cr_assert(first && strstr(first, "/v1/a2"));
     close(fd);
-}
-
-/* ---- Misbehaviour ---------------------------------------------------------------------------- */
-
-Test(misbehaviour, next_skip_and_match_choose_the_calls)
-{
-    mock_behave(&mock, "[{'next': 2, 'skip': 1, 'match': 'hi', 'status': 503}]");
-    int want[] = {200, 503, 503, 200};
-    for (int i = 0; i < 4; i++)
-        cr_assert_eq(chat("").status, want[i], "call %d", i);
-    mock_behave(&mock, "{'match': 'not there', 'status': 500}");
-    cr_assert_eq(chat("").status, 200);
-    mock_reset(&mock);
-    cr_assert_eq(mock_calls(&mock, ""), 0);
-}
-
-Test(misbehaviour, status_with_headers_and_an_error_body)
-{
-    mock_behave(&mock, "{'status': 429, 'headers': {'Retry-After': '7', 'retry-after-ms': '6500'}}");
-    test_reply reply = chat("");
-    cr_assert_eq(reply.status, 429);
-    cr_assert_str_eq(test_header(&reply, "retry-after"), "7");
-    cr_assert(strstr(reply.body, "{\"error\":{\"message\":"));
-    reply = post("/v1/messages", "{}");
-    cr_assert(strstr(reply.body, "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\""), "%s", reply.body);
-}
-
-Test(misbehaviour, a_body_of_the_tests_own)
-{
-    mock_behave(&mock, "[{'next': 1, 'body': {'a': 1}}, {'body': 'data: {}\\n\\ndata: [DONE]\\n\\n'}]");
-    cr_assert_str_eq(chat("").body, "{\"a\":1}");
-    test_reply reply = chat("");
-    cr_assert_str_eq(reply.body, "data: {}\n\ndata: [DONE]\n\n");
-    cr_assert(strstr(test_header(&reply, "content-type"), "text/event-stream"));
-}
-
-Test(misbehaviour, delays)
-{
-    mock_behave(&mock, "[{'next': 1, 'delay_ms': 80}, {'next': 1, 'first_byte_delay_ms': 80}, {'chunk_delay_ms': 30}]");
-    cr_assert_geq(chat("").first_byte_ms, 80);
-    cr_assert_geq(chat("").total_ms, 80);
-    cr_assert_geq(chat(",\"stream\":true").total_ms, 150);
-}
-
-Test(misbehaviour, cut_breaks_the_framing_and_cut_clean_does_not)
-{
-    enum { partial = 18 };
-    mock_behave(&mock, "[{'next': 2, 'cut_after_bytes': 100}, {'cut_after_events': 2, 'cut_clean': true}]");
-    test_reply whole = chat(""), stream = chat(",\"stream\":true"), clean = chat(",\"stream\":true");
-    cr_assert_eq(whole.curl, partial);
-    cr_assert_eq(whole.size, 100);
-    cr_assert_eq(stream.curl, partial);
-    cr_assert_eq(stream.size, 100);
-    cr_assert_eq(clean.curl, 0);
-    cr_assert_eq(count_of(clean.body, "data: "), 2);
-}
-
-Test(misbehaviour, reset_and_drop_give_no_reply)
-{
-    enum { got_nothing = 52, receive_error = 56 };
-    mock_behave(&mock, "[{'next': 1, 'reset': true}, {'next': 1, 'drop': true}, {'reset': true, 'cut_after_bytes': 10}]");
-    cr_assert_eq(chat("").curl, receive_error);
-    cr_assert_eq(chat("").curl, got_nothing);
-    test_reply cut = chat("");
-    cr_assert(cut.curl == receive_error || cut.curl == 18, "%d", cut.curl);
-}
-
-Test(misbehaviour, a_client_that_leaves_is_noticed)
-{
-    mock_behave(&mock, "{'hang': true}");
-    int fd = test_connect(mock.port);
-    test_send_text(fd, "GET /v1/x HTTP/1.1\r\nAuthorization: Bearer k\r\n\r\n");
-    cr_assert(test_wait_until(mock_open_calls(&mock) == 1, 5000));
-    close(fd);
-    cr_assert(test_wait_until(mock_open_calls(&mock) == 0, 5000));
-    json_t *log = mock_log(&mock);
-    cr_assert(json_is_true(json_object_get(json_array_get(json_object_get(log, "calls"), 0), "gone")));
-    json_decref(log);
-}
-
-Test(misbehaviour, stalls_midway)
-{
-    enum { timed_out = 28 };
-    mock_behave(&mock, "{'stall_after_events': 1}");
-    test_http *http = test_http_new();
-    const char *const headers[] = {"Authorization: Bearer k", NULL};
-    test_request request = {.url = test_format("%s/v1/chat/completions", mock.url), .headers = headers,
-                            .body = "{" QUESTION ",\"stream\":true}", .timeout_ms = 200};
-    test_reply reply = test_http_send(http, &request);
-    test_http_free(http);
-    cr_assert_eq(reply.curl, timed_out);
-    cr_assert_eq(count_of(reply.body, "data: "), 1);
-}
-
-Test(misbehaviour, odd_event_framing)
-{
-    mock_behave(&mock, "{'crlf': true, 'no_space': true, 'bom': true, 'comments': true, 'ids': true, 'text': 'x'}");
-    test_reply reply = chat(",\"stream\":true");
-    cr_assert(strncmp(reply.body, "\xef\xbb\xbf: keep-alive\r\n\r\n:\r\nid: 1\r\nretry: 1000\r\ndata:{\"id\"", 50) == 0,
-              "%.60s", reply.body);
-    cr_assert(strstr(reply.body, "data:[DONE]\r\n\r\n"));
-    mock_reset(&mock);
-    mock_behave(&mock, "{'cr': true, 'multiline': true, 'text': 'x'}");
-    reply = chat(",\"stream\":true");
-    cr_assert_null(strchr(reply.body, '\n'));
-    cr_assert(strncmp(reply.body, "data: {\rdata:  \"id\": ", 21) == 0, "%.40s", reply.body);
-}
-
-Test(misbehaviour, ends_that_are_missing)
-{
-    mock_behave(&mock, "[{'next': 1, 'no_done': true}, {'no_last_blank': true}]");
-    cr_assert_null(strstr(chat(",\"stream\":true").body, "[DONE]"));
-    test_reply reply = chat(",\"stream\":true");
-    cr_assert_str_eq(reply.body + reply.size - 13, "data: [DONE]\n");
-}
-
-static int count_pieces(void *user, const char *bytes, size_t size)
-{
-    ++*(int *)user;
-    return 0;
-}
-
-Test(misbehaviour, dribbles)
-{
-    mock_behave(&mock, "{'dribble': 7, 'dribble_ms': 1, 'text': 'x'}");
-    int pieces = 0;
-    const char *const headers[] = {"Authorization: Bearer k", NULL};
-    test_http *http = test_http_new();
-    test_request request = {.url = test_format("%s/v1/chat/completions", mock.url), .headers = headers,
-                            .body = "{" QUESTION "}", .each = count_pieces, .user = &pieces};
-    test_reply reply = test_http_send(http, &request);
-    test_http_free(http);
-    cr_assert_eq(reply.status, 200);
-    cr_assert_gt(pieces, 30);
-    parsed(&reply);
-}
-
-Test(misbehaviour, an_error_event_midway)
-{
-    mock_behave(&mock, "{'error_after_events': 2}");
-    test_reply reply = chat(",\"stream\":true");
-    cr_assert_eq(count_of(reply.body, "data: "), 3);
-    cr_assert(strstr(reply.body, "data: {\"error\":{\"message\":\"Overloaded\""));
-    reply = post("/v1/messages", "{" QUESTION ",\"stream\":true,\"max_tokens\":9}");
-    cr_assert(strstr(reply.body, "event: error\ndata: {\"type\":\"error\",\"error\":{"), "%s", reply.body);
-}
-
-Test(misbehaviour, garbage)
-{
-    mock_behave(&mock, "{'garbage': 10}");
-    test_reply reply = chat("");
-    cr_assert_eq(reply.size, 10);
-    reply = chat(",\"stream\":true");
-    cr_assert(strstr(reply.body, "[DONE]") && memmem(reply.body, reply.size, "data: {\"\\\xff", 10));
-}
-
-Test(misbehaviour, compressed_and_closed_and_without_length)
-{
-    mock_behave(&mock, "[{'next': 2, 'content_encoding': 'gzip'}, {'no_length': true}]");
-    test_reply reply = chat("");
-    cr_assert_str_eq(test_header(&reply, "content-encoding"), "gzip");
-    const char *file = test_format("%s/x.gz", test_folder());
-    test_write_file(file, reply.body, reply.size);
-    cr_assert(strstr(test_run_line("gzip", "-dc", file).out, "You asked"));
-    reply = chat(",\"stream\":true");
-    test_write_file(file, reply.body, reply.size);
-    cr_assert(strstr(test_run_line("gzip", "-dc", file).out, "data: [DONE]\n\n"));
-    reply = chat("");
-    cr_assert_null(test_header(&reply, "content-length"));
-    parsed(&reply);
-}
-
-Test(misbehaviour, huge_answers_and_other_parts)
-{
-    mock_behave(&mock, "{'next': 2, 'huge': 3000000}");
-    cr_assert_gt(chat("").size, 3000000);
-    cr_assert_gt(chat(",\"stream\":true").size, 3000000);
-    mock_behave(&mock, "{'next': 1, 'refusal': 'I cannot', 'reasoning': 'let me see', 'finish': 'content_filter', 'extra': {'odd': {'x': 1}}}");
-    test_reply reply = chat("");
-    cr_assert(strstr(reply.body, "\"content\":null,\"refusal\":\"I cannot\""));
-    cr_assert(strstr(reply.body, "\"reasoning_content\":\"let me see\""));
-    cr_assert(strstr(reply.body, "\"odd\":{\"x\":1}"));
-    cr_assert(strstr(reply.body, "\"finish_reason\":\"content_filter\""));
-}
-
-Test(misbehaviour, bodies_other_parsers_take)
-{
-    test_reply reply = post("/v1/chat/completions", "{\"model\":\"m\",\"seed\":123456789012345678901234567890,"
-                                                    "\"messages\":[{\"role\":\"user\",\"content\":\"\\ud800 \\u0000\"}]}");
-    cr_assert_eq(reply.status, 200, "%s", reply.body);
 }

@@ -10,8 +10,9 @@
 
 Test(processes, run_gives_output_and_status)
 {
-    test_run_result result = test_run((const char *const[]){"sh", "-c", "cat; echo $A >&2; exit 3", NULL},
-                                      (const char *const[]){"A=b c", NULL}, "input\n");
+    test_run_result result =
+        test_run((const char *const[]){"sh", "-c", "cat; echo $A >&2; exit 3", NULL},
+                 (const char *const[]){"A=b c", NULL}, "input\n");
     cr_assert_eq(result.status, 3);
     cr_assert_str_eq(result.out, "input\n");
     cr_assert_str_eq(result.err, "b c\n");
@@ -20,8 +21,9 @@ Test(processes, run_gives_output_and_status)
 Test(processes, environment_can_be_removed)
 {
     setenv("GONE", "1", 1);
-    test_run_result result = test_run((const char *const[]){"sh", "-c", "echo ${GONE-none}", NULL},
-                                      (const char *const[]){"GONE", NULL}, NULL);
+    test_run_result result =
+        test_run((const char *const[]){"sh", "-c", "echo ${GONE-none}", NULL},
+                 (const char *const[]){"GONE", NULL}, NULL);
     cr_assert_str_eq(result.out, "none\n");
 }
 
@@ -42,7 +44,8 @@ Test(processes, kill_reaches_the_whole_group)
     cr_assert_eq(process.status, 128 + SIGKILL);
     /* Gone, or a zombie that waits for init. */
     const char *stat = test_format("/proc/%d/stat", grandchild);
-    cr_assert(test_wait_until(!test_exists(stat) || strstr(test_read_file(stat, NULL), ") Z "), 5000));
+    cr_assert(test_wait_until(
+        !test_exists(stat) || strstr(test_read_file(stat, NULL), ") Z "), 5000));
 }
 
 Test(processes, children_die_with_the_test)
@@ -57,9 +60,11 @@ Test(processes, children_die_with_the_test)
         test_write_text(file, test_format("%d\n", process.pid));
         kill(getpid(), SIGKILL);
     }
-    cr_assert(test_wait_until(test_exists(file) && strchr(test_read_file(file, NULL), '\n'), 5000));
+    cr_assert(test_wait_until(
+        test_exists(file) && strchr(test_read_file(file, NULL), '\n'), 5000));
     const char *stat = test_format("/proc/%d/stat", atoi(test_read_file(file, NULL)));
-    cr_assert(test_wait_until(!test_exists(stat) || strstr(test_read_file(stat, NULL), ") Z "), 5000));
+    cr_assert(test_wait_until(
+        !test_exists(stat) || strstr(test_read_file(stat, NULL), ") Z "), 5000));
 }
 
 Test(ports, are_different)
@@ -85,9 +90,11 @@ Test(redis, wants_its_password)
     if (!test_redis_installed())
         cr_skip_test("redis-server is not installed");
     test_redis redis;
-    test_redis_start(&redis, &(test_redis_options){.user = "cache", .password = "s3cret"});
+    test_redis_start(&redis,
+                     &(test_redis_options){.user = "cache", .password = "s3cret"});
     cr_assert_str_eq(test_redis_command(&redis, "ACL WHOAMI"), "cache");
-    cr_assert_str_eq(redis.uri, test_format("redis://cache:s3cret@127.0.0.1:%d", redis.port));
+    cr_assert_str_eq(redis.uri,
+                     test_format("redis://cache:s3cret@127.0.0.1:%d", redis.port));
 }
 
 Test(redis, speaks_tls)
@@ -97,8 +104,9 @@ Test(redis, speaks_tls)
     test_redis redis;
     test_redis_start(&redis, &(test_redis_options){.tls = 1});
     test_run_result shaken = test_run(
-        (const char *const[]){"openssl", "s_client", "-connect", test_format("127.0.0.1:%d", redis.port),
-                              "-CAfile", redis.ca_file, "-verify_return_error", "-quiet", NULL},
+        (const char *const[]){"openssl", "s_client", "-connect",
+                              test_format("127.0.0.1:%d", redis.port), "-CAfile",
+                              redis.ca_file, "-verify_return_error", "-quiet", NULL},
         NULL, "PING\r\nQUIT\r\n");
     cr_assert(strstr(shaken.out, "+PONG"), "%s", shaken.err);
 }

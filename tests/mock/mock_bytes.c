@@ -9,7 +9,8 @@
 void mock_add(mock_bytes *bytes, const void *data, size_t size)
 {
     if (bytes->size + size + 1 > bytes->room) {
-        bytes->room = (bytes->size + size + 1) * 2 < 512 ? 512 : (bytes->size + size + 1) * 2;
+        bytes->room =
+            (bytes->size + size + 1) * 2 < 512 ? 512 : (bytes->size + size + 1) * 2;
         bytes->data = realloc(bytes->data, bytes->room);
         if (!bytes->data) {
             fputs("mock-model: out of memory\n", stderr);
@@ -47,7 +48,8 @@ void mock_bytes_done(mock_bytes *bytes)
     *bytes = (mock_bytes){0};
 }
 
-/* ---- Pieces and events ----------------------------------------------------------------------- */
+/* ---- Pieces and events
+ * ----------------------------------------------------------------------- */
 
 void mock_piece(mock_reply *reply)
 {
@@ -86,7 +88,9 @@ static void add_data(mock_reply *reply, const char *data, size_t size, const cha
 void mock_event_text(mock_reply *reply, const char *name, const char *data, size_t size)
 {
     const mock_call *call = reply->call;
-    const char *end = mock_rule_true(call, "crlf") ? "\r\n" : mock_rule_true(call, "cr") ? "\r" : "\n";
+    const char *end = mock_rule_true(call, "crlf") ? "\r\n"
+                      : mock_rule_true(call, "cr") ? "\r"
+                                                   : "\n";
     reply->stream = 1;
     if (reply->events++ == 0 && mock_rule_true(call, "bom"))
         mock_print(&reply->body, "\xef\xbb\xbf");
@@ -104,7 +108,8 @@ void mock_event_text(mock_reply *reply, const char *name, const char *data, size
 void mock_event(mock_reply *reply, const char *name, json_t *take)
 {
     mock_bytes text = {0};
-    size_t flags = mock_rule_true(reply->call, "multiline") ? JSON_INDENT(1) : JSON_COMPACT;
+    size_t flags =
+        mock_rule_true(reply->call, "multiline") ? JSON_INDENT(1) : JSON_COMPACT;
     json_dump_callback(take, add_json, &text, flags);
     json_decref(take);
     mock_event_text(reply, name, text.data, text.size);
@@ -118,22 +123,25 @@ void mock_whole(mock_reply *reply, int status, json_t *take)
     reply->stream = 0;
     reply->body.size = 0;
     reply->pieces = 0;
-    size_t flags = JSON_ENCODE_ANY | (mock_rule_true(reply->call, "pretty") ? JSON_INDENT(2) : JSON_COMPACT);
+    size_t flags =
+        JSON_ENCODE_ANY |
+        (mock_rule_true(reply->call, "pretty") ? JSON_INDENT(2) : JSON_COMPACT);
     json_dump_callback(take, add_json, &reply->body, flags);
     json_decref(take);
 }
 
-/* ---- Errors ---------------------------------------------------------------------------------- */
+/* ---- Errors
+ * ---------------------------------------------------------------------------------- */
 
 void mock_refuse(mock_reply *reply, int status, const char *type, const char *param,
                  const char *code, const char *message)
 {
     if (mock_is_anthropic(reply->call))
         mock_whole(reply, status,
-                   json_pack("{s:s, s:{s:s, s:s}, s:s}", "type", "error", "error", "type", type,
-                             "message", message, "request_id", "req_mock"));
+                   json_pack("{s:s, s:{s:s, s:s}, s:s}", "type", "error", "error", "type",
+                             type, "message", message, "request_id", "req_mock"));
     else
         mock_whole(reply, status,
-                   json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", message, "type", type,
-                             "param", param, "code", code));
+                   json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", message,
+                             "type", type, "param", param, "code", code));
 }

@@ -1,6 +1,6 @@
 /*
- * /v1/chat/completions and /v1/completions, whole and as a stream. Field order and nulls are those of the
- * service, since clients show them.
+ * /v1/chat/completions and /v1/completions, whole and as a stream. Field order and nulls
+ * are those of the service, since clients show them.
  */
 #include "mock.h"
 
@@ -19,37 +19,46 @@ typedef struct answer {
     char *text;         /* owned */
     const char *finish; /* as the service names it */
     const char *refusal, *reasoning;
-    json_t *tools;      /* calls: [{name, arguments}], NULL for none; owned */
-    int legacy;         /* function_call instead of tool_calls */
+    json_t *tools; /* calls: [{name, arguments}], NULL for none; owned */
+    int legacy;    /* function_call instead of tool_calls */
     int logprobs;
     size_t choices;
 } answer;
 
-/* ---- What is answered ------------------------------------------------------------------------ */
+/* ---- What is answered
+ * ------------------------------------------------------------------------ */
 
 static void add_call(json_t *calls, json_t *function, const mock_call *call)
 {
     json_t *schema = json_object_get(function, "parameters");
-    json_t *value = schema ? mock_instance(schema, schema, mock_user_text(call), 0) : json_object();
+    json_t *value =
+        schema ? mock_instance(schema, schema, mock_user_text(call), 0) : json_object();
     char *arguments = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    json_array_append_new(calls, json_pack("{s:s, s:s}", "name", mock_text_of(function, "name", ""),
+    json_array_append_new(calls, json_pack("{s:s, s:s}", "name",
+                                           mock_text_of(function, "name", ""),
                                            "arguments", arguments));
     free(arguments);
     json_decref(value);
 }
 
-/* The named tool, or the first one; the first two where they may be called in parallel. */
+/* The named tool, or the first one; the first two where they may be called in parallel.
+ */
 static json_t *choose_tools(const mock_call *call)
 {
     json_t *calls = json_array(), *list = json_object_get(call->json, "tools"), *tool;
-    json_t *choice = json_object_get(json_object_get(call->json, "tool_choice"), "function");
+    json_t *choice =
+        json_object_get(json_object_get(call->json, "tool_choice"), "function");
     const char *named = mock_text_of(choice, "name", NULL);
-    size_t limit = json_is_true(json_object_get(call->json, "parallel_tool_calls")) ? 2 : 1, i;
+    size_t limit =
+               json_is_true(json_object_get(call->json, "parallel_tool_calls")) ? 2 : 1,
+           i;
     if (!list) {
-        add_call(calls, json_array_get(json_object_get(call->json, "functions"), 0), call);
+        add_call(calls, json_array_get(json_object_get(call->json, "functions"), 0),
+                 call);
         return calls;
     }
-    json_array_foreach (list, i, tool) {
+    json_array_foreach(list, i, tool)
+    {
         json_t *function = json_object_get(tool, "function");
         if (json_array_size(calls) < limit &&
             (!named || strcmp(named, mock_text_of(function, "name", "")) == 0))
@@ -72,12 +81,14 @@ static answer make_answer(const mock_call *call, const char *prefix)
 {
     answer a = {.call = call, .model = mock_text_of(call->json, "model", "")};
     const char *finish, *sequence;
-    snprintf(a.id, sizeof a.id, "%s-mock%06llu", prefix, (unsigned long long)call->number);
+    snprintf(a.id, sizeof a.id, "%s-mock%06llu", prefix,
+             (unsigned long long)call->number);
     a.created = json_integer(first_created + (json_int_t)call->number);
     a.text = mock_answer(call, &finish, &sequence);
     a.refusal = mock_rule_text(call, "refusal");
     a.reasoning = mock_rule_text(call, "reasoning");
-    a.legacy = !json_object_get(call->json, "tools") && json_object_get(call->json, "functions");
+    a.legacy =
+        !json_object_get(call->json, "tools") && json_object_get(call->json, "functions");
     if (mock_wants_tool(call))
         a.tools = choose_tools(call);
     a.finish = finish_of(&a, finish);
@@ -99,11 +110,12 @@ static json_t *usage_of(const answer *a)
     long in = mock_input_tokens(a->call);
     long thought = a->reasoning ? mock_count(a->call, a->reasoning) : 0;
     long out = mock_count(a->call, a->text) * (long)a->choices + thought;
-    return json_pack("{s:I, s:I, s:I, s:{s:i, s:i}, s:{s:I, s:i, s:i, s:i}}", "prompt_tokens",
-                     (json_int_t)in, "completion_tokens", (json_int_t)out, "total_tokens",
-                     (json_int_t)(in + out), "prompt_tokens_details", "cached_tokens", 0,
-                     "audio_tokens", 0, "completion_tokens_details", "reasoning_tokens",
-                     (json_int_t)thought, "audio_tokens", 0, "accepted_prediction_tokens", 0,
+    return json_pack("{s:I, s:I, s:I, s:{s:i, s:i}, s:{s:I, s:i, s:i, s:i}}",
+                     "prompt_tokens", (json_int_t)in, "completion_tokens",
+                     (json_int_t)out, "total_tokens", (json_int_t)(in + out),
+                     "prompt_tokens_details", "cached_tokens", 0, "audio_tokens", 0,
+                     "completion_tokens_details", "reasoning_tokens", (json_int_t)thought,
+                     "audio_tokens", 0, "accepted_prediction_tokens", 0,
                      "rejected_prediction_tokens", 0);
 }
 
@@ -144,11 +156,13 @@ static json_t *tool_calls_of(const answer *a)
 {
     json_t *list = json_array(), *one;
     size_t i;
-    json_array_foreach (a->tools, i, one) {
+    json_array_foreach(a->tools, i, one)
+    {
         char id[64];
-        snprintf(id, sizeof id, "call_mock%06llu_%zu", (unsigned long long)a->call->number, i);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:O}", "id", id, "type", "function",
-                                              "function", one));
+        snprintf(id, sizeof id, "call_mock%06llu_%zu",
+                 (unsigned long long)a->call->number, i);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:O}", "id", id, "type",
+                                              "function", "function", one));
     }
     return list;
 }
@@ -159,13 +173,16 @@ static void add_extra(const answer *a, json_t *message)
     json_object_update(message, json_object_get(a->call->rule, "extra"));
 }
 
-/* ---- Whole ----------------------------------------------------------------------------------- */
+/* ---- Whole
+ * ----------------------------------------------------------------------------------- */
 
 static json_t *message_of(const answer *a, const char *text)
 {
     json_t *message = json_pack("{s:s}", "role", "assistant");
-    json_object_set_new(message, "content", a->tools || a->refusal ? json_null() : json_string(text));
-    json_object_set_new(message, "refusal", a->refusal ? json_string(a->refusal) : json_null());
+    json_object_set_new(message, "content",
+                        a->tools || a->refusal ? json_null() : json_string(text));
+    json_object_set_new(message, "refusal",
+                        a->refusal ? json_string(a->refusal) : json_null());
     json_object_set_new(message, "annotations", json_array());
     if (a->reasoning)
         json_object_set_new(message, "reasoning_content", json_string(a->reasoning));
@@ -182,10 +199,12 @@ static json_t *whole_choices(const answer *a)
     json_t *list = json_array();
     for (size_t i = 0; i < a->choices; i++) {
         char *text = choice_text(a, i);
-        json_t *logprobs = a->tools || a->refusal ? json_null() : logprobs_of(a, text, strlen(text));
-        json_array_append_new(list, json_pack("{s:I, s:o, s:o, s:s}", "index", (json_int_t)i,
-                                              "message", message_of(a, text), "logprobs", logprobs,
-                                              "finish_reason", a->finish));
+        json_t *logprobs =
+            a->tools || a->refusal ? json_null() : logprobs_of(a, text, strlen(text));
+        json_array_append_new(list,
+                              json_pack("{s:I, s:o, s:o, s:s}", "index", (json_int_t)i,
+                                        "message", message_of(a, text), "logprobs",
+                                        logprobs, "finish_reason", a->finish));
         free(text);
     }
     return list;
@@ -193,8 +212,9 @@ static json_t *whole_choices(const answer *a)
 
 static void whole_chat(const answer *a, mock_reply *reply)
 {
-    json_t *root = json_pack("{s:s, s:s, s:O, s:s, s:o}", "id", a->id, "object", "chat.completion",
-                             "created", a->created, "model", a->model, "choices", whole_choices(a));
+    json_t *root =
+        json_pack("{s:s, s:s, s:O, s:s, s:o}", "id", a->id, "object", "chat.completion",
+                  "created", a->created, "model", a->model, "choices", whole_choices(a));
     if (mock_rule_int(a->call, "usage", 1))
         json_object_set_new(root, "usage", usage_of(a));
     json_object_set_new(root, "service_tier", json_string("default"));
@@ -202,7 +222,8 @@ static void whole_chat(const answer *a, mock_reply *reply)
     mock_whole(reply, 200, root);
 }
 
-/* ---- Streamed -------------------------------------------------------------------------------- */
+/* ---- Streamed
+ * -------------------------------------------------------------------------------- */
 
 static int asks_usage(const mock_call *call)
 {
@@ -211,30 +232,34 @@ static int asks_usage(const mock_call *call)
 }
 
 /* One chunk; takes choices. */
-static void chunk(const answer *a, mock_reply *reply, const char *object, json_t *choices, json_t *usage)
+static void chunk(const answer *a, mock_reply *reply, const char *object, json_t *choices,
+                  json_t *usage)
 {
-    json_t *root = json_pack("{s:s, s:s, s:O, s:s, s:s, s:s, s:o}", "id", a->id, "object", object,
-                             "created", a->created, "model", a->model, "service_tier", "default",
-                             "system_fingerprint", "fp_mock", "choices", choices);
+    json_t *root =
+        json_pack("{s:s, s:s, s:O, s:s, s:s, s:s, s:o}", "id", a->id, "object", object,
+                  "created", a->created, "model", a->model, "service_tier", "default",
+                  "system_fingerprint", "fp_mock", "choices", choices);
     if (asks_usage(a->call))
         json_object_set_new(root, "usage", usage ? usage : json_null());
     if (mock_rule_true(a->call, "obfuscation"))
-        json_object_set_new(root, "obfuscation", json_string(&"xJ3kQ9"[reply->events % 5]));
+        json_object_set_new(root, "obfuscation",
+                            json_string(&"xJ3kQ9"[reply->events % 5]));
     mock_event(reply, NULL, root);
 }
 
 /* A chunk with one choice; takes delta and logprobs (NULL: null). */
-static void delta(const answer *a, mock_reply *reply, size_t index, json_t *take, json_t *logprobs,
-                  const char *finish)
+static void delta(const answer *a, mock_reply *reply, size_t index, json_t *take,
+                  json_t *logprobs, const char *finish)
 {
-    json_t *choice = json_pack("{s:I, s:o, s:o, s:s?}", "index", (json_int_t)index, "delta", take,
-                               "logprobs", logprobs ? logprobs : json_null(), "finish_reason", finish);
+    json_t *choice =
+        json_pack("{s:I, s:o, s:o, s:s?}", "index", (json_int_t)index, "delta", take,
+                  "logprobs", logprobs ? logprobs : json_null(), "finish_reason", finish);
     chunk(a, reply, "chat.completion.chunk", json_pack("[o]", choice), NULL);
 }
 
 /* `text` in tokens, each as the one field of a delta. */
-static void text_deltas(const answer *a, mock_reply *reply, size_t index, const char *field,
-                        const char *text)
+static void text_deltas(const answer *a, mock_reply *reply, size_t index,
+                        const char *field, const char *text)
 {
     for (size_t left = strlen(text), step; left; left -= step, text += step) {
         step = mock_token(a->call, text, left);
@@ -246,19 +271,23 @@ static void tool_deltas(const answer *a, mock_reply *reply, size_t index)
 {
     json_t *calls = tool_calls_of(a), *one;
     size_t i;
-    json_array_foreach (calls, i, one) {
+    json_array_foreach(calls, i, one)
+    {
         json_t *function = json_object_get(one, "function");
         const char *rest = mock_text_of(function, "arguments", "");
-        json_t *head = json_pack("{s:I, s:O, s:s, s:{s:O, s:s}}", "index", (json_int_t)i, "id",
-                                 json_object_get(one, "id"), "type", "function", "function", "name",
-                                 json_object_get(function, "name"), "arguments", "");
+        json_t *head =
+            json_pack("{s:I, s:O, s:s, s:{s:O, s:s}}", "index", (json_int_t)i, "id",
+                      json_object_get(one, "id"), "type", "function", "function", "name",
+                      json_object_get(function, "name"), "arguments", "");
         delta(a, reply, index, json_pack("{s:[o]}", "tool_calls", head), NULL, NULL);
         for (size_t left = strlen(rest), step; left; left -= step, rest += step) {
             step = left > 5 ? 5 : left;
             while (step < left && ((unsigned char)rest[step] & 0xc0) == 0x80)
                 step++;
-            delta(a, reply, index, json_pack("{s:[{s:I, s:{s:s%}}]}", "tool_calls", "index", (json_int_t)i,
-                                             "function", "arguments", rest, step), NULL, NULL);
+            delta(a, reply, index,
+                  json_pack("{s:[{s:I, s:{s:s%}}]}", "tool_calls", "index", (json_int_t)i,
+                            "function", "arguments", rest, step),
+                  NULL, NULL);
         }
     }
     json_decref(calls);
@@ -271,16 +300,21 @@ static void function_deltas(const answer *a, mock_reply *reply, size_t index)
     size_t half = strlen(arguments) / 2;
     while (((unsigned char)arguments[half] & 0xc0) == 0x80)
         half++;
-    delta(a, reply, index, json_pack("{s:{s:O, s:s%}}", "function_call", "name", json_object_get(one, "name"),
-                                     "arguments", arguments, half), NULL, NULL);
-    delta(a, reply, index, json_pack("{s:{s:s}}", "function_call", "arguments", arguments + half), NULL, NULL);
+    delta(a, reply, index,
+          json_pack("{s:{s:O, s:s%}}", "function_call", "name",
+                    json_object_get(one, "name"), "arguments", arguments, half),
+          NULL, NULL);
+    delta(a, reply, index,
+          json_pack("{s:{s:s}}", "function_call", "arguments", arguments + half), NULL,
+          NULL);
 }
 
 static void extra_deltas(const answer *a, mock_reply *reply, size_t index)
 {
     const char *name;
     json_t *value;
-    json_object_foreach (json_object_get(a->call->rule, "extra"), name, value) {
+    json_object_foreach(json_object_get(a->call->rule, "extra"), name, value)
+    {
         const char *text = json_string_value(value);
         if (text)
             text_deltas(a, reply, index, name, text);
@@ -293,8 +327,10 @@ static void extra_deltas(const answer *a, mock_reply *reply, size_t index)
 static void open_choice(const answer *a, mock_reply *reply, size_t index)
 {
     json_t *content = a->tools ? json_null() : json_string("");
-    delta(a, reply, index, json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", content,
-                                     "refusal"), NULL, NULL);
+    delta(
+        a, reply, index,
+        json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", content, "refusal"),
+        NULL, NULL);
     if (a->reasoning)
         text_deltas(a, reply, index, "reasoning_content", a->reasoning);
     extra_deltas(a, reply, index);
@@ -319,7 +355,8 @@ static void interleave(const answer *a, mock_reply *reply)
             if (!step)
                 continue;
             json_t *logprobs = logprobs_of(a, at[i], step);
-            delta(a, reply, i, json_pack("{s:s%}", "content", at[i], step), logprobs, NULL);
+            delta(a, reply, i, json_pack("{s:s%}", "content", at[i], step), logprobs,
+                  NULL);
             at[i] += step;
             left++;
         }
@@ -353,12 +390,14 @@ void mock_chat(const mock_call *call, mock_reply *reply)
     answer_done(&a);
 }
 
-/* ---- /v1/completions ------------------------------------------------------------------------- */
+/* ---- /v1/completions
+ * ------------------------------------------------------------------------- */
 
-static json_t *text_choice(const char *text, size_t size, size_t index, const char *finish)
+static json_t *text_choice(const char *text, size_t size, size_t index,
+                           const char *finish)
 {
-    return json_pack("{s:s%, s:I, s:n, s:s?}", "text", text, size, "index", (json_int_t)index,
-                     "logprobs", "finish_reason", finish);
+    return json_pack("{s:s%, s:I, s:n, s:s?}", "text", text, size, "index",
+                     (json_int_t)index, "logprobs", "finish_reason", finish);
 }
 
 static void streamed_text(const answer *a, mock_reply *reply)
@@ -368,9 +407,11 @@ static void streamed_text(const answer *a, mock_reply *reply)
         char *text = choice_text(a, i);
         for (size_t at = 0, step; text[at]; at += step) {
             step = mock_token(a->call, text + at, strlen(text + at));
-            chunk(a, reply, "text_completion", json_pack("[o]", text_choice(text + at, step, i, NULL)), NULL);
+            chunk(a, reply, "text_completion",
+                  json_pack("[o]", text_choice(text + at, step, i, NULL)), NULL);
         }
-        chunk(a, reply, "text_completion", json_pack("[o]", text_choice("", 0, i, a->finish)), NULL);
+        chunk(a, reply, "text_completion",
+              json_pack("[o]", text_choice("", 0, i, a->finish)), NULL);
         free(text);
     }
     if (asks_usage(a->call))
@@ -389,15 +430,17 @@ static void whole_text(const answer *a, mock_reply *reply)
     }
     mock_whole(reply, 200,
                json_pack("{s:s, s:s, s:O, s:s, s:o, s:o, s:s}", "id", a->id, "object",
-                         "text_completion", "created", a->created, "model", a->model, "choices", list,
-                         "usage", usage_of(a), "system_fingerprint", "fp_mock"));
+                         "text_completion", "created", a->created, "model", a->model,
+                         "choices", list, "usage", usage_of(a), "system_fingerprint",
+                         "fp_mock"));
 }
 
 void mock_completions(const mock_call *call, mock_reply *reply)
 {
     answer a = make_answer(call, "cmpl");
     size_t prompts = json_array_size(json_object_get(call->json, "prompt"));
-    if (prompts > 1 && json_is_string(json_array_get(json_object_get(call->json, "prompt"), 0)))
+    if (prompts > 1 &&
+        json_is_string(json_array_get(json_object_get(call->json, "prompt"), 0)))
         a.choices = prompts * a.choices > 128 ? 128 : prompts * a.choices;
     if (json_is_true(json_object_get(call->json, "stream")))
         streamed_text(&a, reply);

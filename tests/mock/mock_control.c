@@ -1,8 +1,10 @@
 /*
- * /_mock/...: rules that make calls misbehave, the log of calls seen, pairs of texts with a cosine.
+ * /_mock/...: rules that make calls misbehave, the log of calls seen, pairs of texts with
+ * a cosine.
  *
- * One lock guards all of it. Rules are JSON objects in the order they came; the first that matches a call and
- * is not used up is the call's; those with `next` go before those without.
+ * One lock guards all of it. Rules are JSON objects in the order they came; the first
+ * that matches a call and is not used up is the call's; those with `next` go before those
+ * without.
  */
 #include "mock.h"
 
@@ -48,7 +50,8 @@ static int64_t now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* ---- Rules ----------------------------------------------------------------------------------- */
+/* ---- Rules
+ * ----------------------------------------------------------------------------------- */
 
 long mock_rule_int(const mock_call *call, const char *name, long standard)
 {
@@ -70,8 +73,10 @@ int mock_rule_true(const mock_call *call, const char *name)
 
 static int applies(json_t *rule, const mock_call *call)
 {
-    const char *path = mock_text_of(rule, "path", NULL), *method = mock_text_of(rule, "method", NULL);
-    const char *match = mock_text_of(rule, "match", NULL), *header = mock_text_of(rule, "header", NULL);
+    const char *path = mock_text_of(rule, "path", NULL),
+               *method = mock_text_of(rule, "method", NULL);
+    const char *match = mock_text_of(rule, "match", NULL),
+               *header = mock_text_of(rule, "header", NULL);
     return (!path || strncmp(call->path, path, strlen(path)) == 0) &&
            (!method || strcasecmp(call->method, method) == 0) &&
            (!match || memmem(call->body, call->body_size, match, strlen(match))) &&
@@ -92,18 +97,22 @@ static json_t *find_rule(const mock_call *call)
     for (int counted = 1; counted >= 0; counted--) {
         json_t *rule;
         size_t i;
-        json_array_foreach (rules, i, rule) {
-            if ((json_object_get(rule, "next") != NULL) != counted || !applies(rule, call))
+        json_array_foreach(rules, i, rule)
+        {
+            if ((json_object_get(rule, "next") != NULL) != counted ||
+                !applies(rule, call))
                 continue;
             if (take_one(rule, "skip") || (counted && !take_one(rule, "next")))
                 continue;
-            return json_deep_copy(rule); /* nothing shared: the call reads it without the lock */
+            return json_deep_copy(
+                rule); /* nothing shared: the call reads it without the lock */
         }
     }
     return NULL;
 }
 
-/* ---- The log --------------------------------------------------------------------------------- */
+/* ---- The log
+ * --------------------------------------------------------------------------------- */
 
 static void free_seen(mock_seen *seen)
 {
@@ -226,7 +235,8 @@ static json_t *headers_object(const char *headers)
         while (left && *value == ' ')
             value++, left--;
         const char *old = mock_text_of(object, key, NULL);
-        snprintf(joined, sizeof joined, "%s%s%.*s", old ? old : "", old ? ", " : "", (int)left, value);
+        snprintf(joined, sizeof joined, "%s%s%.*s", old ? old : "", old ? ", " : "",
+                 (int)left, value);
         json_object_set_new(object, key, json_string(joined));
         line += size + strspn(line + size, "\r\n");
     }
@@ -252,13 +262,15 @@ static json_t *log_object(void)
     json_t *list = json_array();
     for (mock_seen *seen = oldest; seen; seen = seen->next)
         json_array_append_new(
-            list, json_pack("{s:I, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:i, s:b}", "number",
-                            (json_int_t)seen->number, "method", seen->method, "target", seen->target,
-                            "headers", headers_object(seen->headers), "body",
-                            text_or_hex(seen->body, seen->body_size), "connection",
-                            (json_int_t)seen->connection, "started_us", (json_int_t)seen->started_us,
-                            "ended_us", (json_int_t)seen->ended_us, "status", seen->status, "gone",
-                            seen->gone));
+            list,
+            json_pack("{s:I, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:i, s:b}", "number",
+                      (json_int_t)seen->number, "method", seen->method, "target",
+                      seen->target, "headers", headers_object(seen->headers), "body",
+                      text_or_hex(seen->body, seen->body_size), "connection",
+                      (json_int_t)seen->connection, "started_us",
+                      (json_int_t)seen->started_us, "ended_us",
+                      (json_int_t)seen->ended_us, "status", seen->status, "gone",
+                      seen->gone));
     return json_pack("{s:o}", "calls", list);
 }
 
@@ -266,10 +278,11 @@ static json_t *counts_object(void)
 {
     json_t *by_path = json_object();
     for (size_t i = 0; i < paths; i++)
-        json_object_set_new(by_path, counts[i].path, json_integer((json_int_t)counts[i].calls));
-    return json_pack("{s:o, s:I, s:I, s:I, s:I}", "paths", by_path, "calls", (json_int_t)calls, "open",
-                     (json_int_t)open_calls, "most_open", (json_int_t)most_open, "hangups",
-                     (json_int_t)hangups);
+        json_object_set_new(by_path, counts[i].path,
+                            json_integer((json_int_t)counts[i].calls));
+    return json_pack("{s:o, s:I, s:I, s:I, s:I}", "paths", by_path, "calls",
+                     (json_int_t)calls, "open", (json_int_t)open_calls, "most_open",
+                     (json_int_t)most_open, "hangups", (json_int_t)hangups);
 }
 
 /* The numbers of calls go on: ids stay unique over a reset. */
@@ -286,7 +299,8 @@ static void reset_all(void)
     hangups = 0;
 }
 
-/* ---- Pairs ----------------------------------------------------------------------------------- */
+/* ---- Pairs
+ * ----------------------------------------------------------------------------------- */
 
 int mock_pair(const char *text, char **other, double *cosine)
 {
@@ -294,7 +308,8 @@ int mock_pair(const char *text, char **other, double *cosine)
     json_t *pair;
     size_t i;
     pthread_mutex_lock(&lock);
-    json_array_foreach (pairs, i, pair) {
+    json_array_foreach(pairs, i, pair)
+    {
         const char *second = json_string_value(json_array_get(pair, 1));
         if (found || !second || strcmp(second, text) != 0)
             continue;
@@ -308,24 +323,24 @@ int mock_pair(const char *text, char **other, double *cosine)
 
 static int good_pair(json_t *pair)
 {
-    return json_is_string(json_array_get(pair, 0)) && json_is_string(json_array_get(pair, 1)) &&
+    return json_is_string(json_array_get(pair, 0)) &&
+           json_is_string(json_array_get(pair, 1)) &&
            json_is_number(json_array_get(pair, 2)) &&
            fabs(json_number_value(json_array_get(pair, 2))) <= 1;
 }
 
-/* ---- /_mock/ --------------------------------------------------------------------------------- */
+/* ---- /_mock/
+ * --------------------------------------------------------------------------------- */
 
-/* A rule or a list of them, or {"pairs": [...]}; 0 when it is neither. Keeps a copy: the call's own
- * thread drops the original without the lock. */
+/* A rule or a list of them, or {"pairs": [...]}; 0 when it is neither. Keeps a copy: the
+ * call's own thread drops the original without the lock. */
 static int learn(json_t *given)
 {
     json_t *one, *list = json_object_get(given, "pairs");
     size_t i;
     if (!json_is_object(given) && !json_is_array(given))
         return 0;
-    json_array_foreach (list, i, one)
-        if (!good_pair(one))
-            return 0;
+    json_array_foreach(list, i, one) if (!good_pair(one)) return 0;
     json_t *copy = json_deep_copy(list ? list : given);
     int code = json_is_object(copy) ? json_array_append(rules, copy)
                                     : json_array_extend(list ? pairs : rules, copy);
@@ -346,7 +361,9 @@ int mock_control(const mock_call *call, mock_reply *reply)
         pairs = json_array();
     }
     if (strcmp(what, "behave") == 0 && post)
-        result = learn(call->json) ? json_pack("{s:I}", "rules", (json_int_t)json_array_size(rules)) : NULL;
+        result = learn(call->json)
+                     ? json_pack("{s:I}", "rules", (json_int_t)json_array_size(rules))
+                     : NULL;
     else if (strcmp(what, "reset") == 0 && post) {
         reset_all();
         result = json_object();
@@ -358,6 +375,7 @@ int mock_control(const mock_call *call, mock_reply *reply)
     if (result)
         mock_whole(reply, 200, result);
     else
-        mock_refuse(reply, 400, "mock_error", NULL, NULL, "no such control call, or not understood");
+        mock_refuse(reply, 400, "mock_error", NULL, NULL,
+                    "no such control call, or not understood");
     return 1;
 }

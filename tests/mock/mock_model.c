@@ -1,9 +1,10 @@
 /*
- * A real HTTP server that speaks as OpenAI's and Anthropic's do, for tests: see README.md. This file
- * starts it, and routes calls through the checks that real services make.
+ * A real HTTP server that speaks as OpenAI's and Anthropic's do, for tests: see
+ * README.md. This file starts it, and routes calls through the checks that real services
+ * make.
  *
- * One thread a connection: a test may hold hundreds open, each waiting, dribbling or cut in its own way,
- * and straight-line code says best what happens on the wire.
+ * One thread a connection: a test may hold hundreds open, each waiting, dribbling or cut
+ * in its own way, and straight-line code says best what happens on the wire.
  */
 #include "mock.h"
 
@@ -16,7 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* ---- What services check --------------------------------------------------------------------- */
+/* ---- What services check
+ * --------------------------------------------------------------------- */
 
 int mock_is_anthropic(const mock_call *call)
 {
@@ -40,8 +42,9 @@ static int refuse_credential(const mock_call *call, mock_reply *reply)
         mock_refuse(reply, 401, "authentication_error", NULL, NULL,
                     *token ? "invalid x-api-key" : "x-api-key header is required");
     else
-        mock_refuse(reply, 401, "invalid_request_error", NULL, *token ? "invalid_api_key" : NULL,
-                    *token ? "Incorrect API key provided." : "You didn't provide an API key.");
+        mock_refuse(
+            reply, 401, "invalid_request_error", NULL, *token ? "invalid_api_key" : NULL,
+            *token ? "Incorrect API key provided." : "You didn't provide an API key.");
     return 1;
 }
 
@@ -54,10 +57,12 @@ static int refuse_missing(const mock_call *call, mock_reply *reply, const char *
         snprintf(message, sizeof message, "%s: Field required", field);
         mock_refuse(reply, 400, "invalid_request_error", NULL, NULL, message);
     } else if (strcmp(field, "model") == 0) {
-        mock_refuse(reply, 400, "invalid_request_error", NULL, NULL, "you must provide a model parameter");
+        mock_refuse(reply, 400, "invalid_request_error", NULL, NULL,
+                    "you must provide a model parameter");
     } else {
         snprintf(message, sizeof message, "Missing required parameter: '%s'.", field);
-        mock_refuse(reply, 400, "invalid_request_error", field, "missing_required_parameter", message);
+        mock_refuse(reply, 400, "invalid_request_error", field,
+                    "missing_required_parameter", message);
     }
     return 1;
 }
@@ -72,7 +77,8 @@ static int refuse_body(const mock_call *call, mock_reply *reply)
     if (refuse_missing(call, reply, "model"))
         return 1;
     if (strncmp(mock_text_of(call->json, "model", ""), "no-such", 7) == 0) {
-        mock_refuse(reply, 404, mock_is_anthropic(call) ? "not_found_error" : "invalid_request_error",
+        mock_refuse(reply, 404,
+                    mock_is_anthropic(call) ? "not_found_error" : "invalid_request_error",
                     NULL, "model_not_found", "The model does not exist.");
         return 1;
     }
@@ -91,7 +97,8 @@ static int refuse_anthropic(const mock_call *call, mock_reply *reply)
     return 1;
 }
 
-/* ---- Routes ---------------------------------------------------------------------------------- */
+/* ---- Routes
+ * ---------------------------------------------------------------------------------- */
 
 typedef struct route {
     const char *path;
@@ -138,17 +145,19 @@ static void call_path(const mock_call *call, mock_reply *reply)
     else if (strncmp(call->path, "/v1/", 4) == 0)
         mock_echo(call, reply);
     else
-        mock_refuse(reply, 404, "invalid_request_error", NULL, "unknown_url", "Invalid URL.");
+        mock_refuse(reply, 404, "invalid_request_error", NULL, "unknown_url",
+                    "Invalid URL.");
 }
 
-/* ---- Models, and everything else ------------------------------------------------------------- */
+/* ---- Models, and everything else
+ * ------------------------------------------------------------- */
 
 static json_t *model_of(const char *id, int anthropic)
 {
-    return anthropic ? json_pack("{s:s, s:s, s:s, s:s}", "type", "model", "id", id, "display_name",
-                                 id, "created_at", "2024-01-01T00:00:00Z")
-                     : json_pack("{s:s, s:s, s:i, s:s}", "id", id, "object", "model", "created",
-                                 1700000000, "owned_by", "mock");
+    return anthropic ? json_pack("{s:s, s:s, s:s, s:s}", "type", "model", "id", id,
+                                 "display_name", id, "created_at", "2024-01-01T00:00:00Z")
+                     : json_pack("{s:s, s:s, s:i, s:s}", "id", id, "object", "model",
+                                 "created", 1700000000, "owned_by", "mock");
 }
 
 void mock_models(const mock_call *call, mock_reply *reply)
@@ -157,11 +166,14 @@ void mock_models(const mock_call *call, mock_reply *reply)
     if (strncmp(call->path, "/v1/models/", 11) == 0)
         mock_whole(reply, 200, model_of(call->path + 11, anthropic));
     else if (anthropic)
-        mock_whole(reply, 200, json_pack("{s:[o], s:b, s:s, s:s}", "data", model_of("claude-mock", 1),
-                                         "has_more", 0, "first_id", "claude-mock", "last_id", "claude-mock"));
+        mock_whole(reply, 200,
+                   json_pack("{s:[o], s:b, s:s, s:s}", "data", model_of("claude-mock", 1),
+                             "has_more", 0, "first_id", "claude-mock", "last_id",
+                             "claude-mock"));
     else
-        mock_whole(reply, 200, json_pack("{s:s, s:[o, o]}", "object", "list", "data", model_of("gpt-mock", 0),
-                                         model_of("embedding-mock", 0)));
+        mock_whole(reply, 200,
+                   json_pack("{s:s, s:[o, o]}", "object", "list", "data",
+                             model_of("gpt-mock", 0), model_of("embedding-mock", 0)));
 }
 
 /* Any other path says what it was sent; as three events where a stream was asked for. */
@@ -171,16 +183,19 @@ void mock_echo(const mock_call *call, mock_reply *reply)
     if (json_is_true(json_object_get(call->json, "stream"))) {
         reply->type = "text/event-stream; charset=utf-8";
         for (int i = 1; i <= 3; i++)
-            mock_event(reply, "echo", json_pack("{s:i, s:s}", "part", i, "target", call->target));
+            mock_event(reply, "echo",
+                       json_pack("{s:i, s:s}", "part", i, "target", call->target));
         json_decref(body);
         return;
     }
-    mock_whole(reply, 200, json_pack("{s:s, s:s, s:I, s:o}", "method", call->method, "target",
-                                     call->target, "number", (json_int_t)call->number, "body",
-                                     body ? body : json_null()));
+    mock_whole(reply, 200,
+               json_pack("{s:s, s:s, s:I, s:o}", "method", call->method, "target",
+                         call->target, "number", (json_int_t)call->number, "body",
+                         body ? body : json_null()));
 }
 
-/* ---- Replies that the rule replaces ---------------------------------------------------------- */
+/* ---- Replies that the rule replaces
+ * ---------------------------------------------------------- */
 
 /* A piece ends after each empty line, and at the end. */
 static void split_events(mock_reply *reply)
@@ -229,7 +244,8 @@ static void error_by_status(mock_reply *reply, int status)
     size_t i = 0;
     while (kinds[i].status && kinds[i].status != status)
         i++;
-    const char *type = mock_is_anthropic(reply->call) ? kinds[i].anthropic : kinds[i].openai;
+    const char *type =
+        mock_is_anthropic(reply->call) ? kinds[i].anthropic : kinds[i].openai;
     mock_refuse(reply, status, type, NULL, NULL, kinds[i].message);
 }
 
@@ -241,11 +257,14 @@ static void fail_midway(const mock_call *call, mock_reply *reply, long events)
     reply->pieces = (size_t)events;
     reply->body.size = events ? reply->ends[events - 1] : 0;
     json_t *error = json_object_get(call->rule, "error");
-    error = error ? json_incref(error)
-                  : json_pack("{s:s, s:s, s:n, s:n}", "message", "Overloaded", "type",
-                              mock_is_anthropic(call) ? "overloaded_error" : "server_error", "param", "code");
+    error = error
+                ? json_incref(error)
+                : json_pack("{s:s, s:s, s:n, s:n}", "message", "Overloaded", "type",
+                            mock_is_anthropic(call) ? "overloaded_error" : "server_error",
+                            "param", "code");
     if (mock_is_anthropic(call))
-        mock_event(reply, "error", json_pack("{s:s, s:o}", "type", "error", "error", error));
+        mock_event(reply, "error",
+                   json_pack("{s:s, s:o}", "type", "error", "error", error));
     else
         mock_event(reply, NULL, json_pack("{s:o}", "error", error));
 }
@@ -294,7 +313,8 @@ void mock_dispatch(mock_call *call, mock_reply *reply)
     }
 }
 
-/* ---- The program ----------------------------------------------------------------------------- */
+/* ---- The program
+ * ----------------------------------------------------------------------------- */
 
 typedef struct accepted {
     int fd;
@@ -337,7 +357,8 @@ static void write_port(int fd, const char *file)
     }
     snprintf(part, sizeof part, "%s.part", file);
     FILE *out = fopen(part, "w");
-    if (!out || fprintf(out, "%d\n", ntohs(address.sin_port)) < 0 || fclose(out) || rename(part, file)) {
+    if (!out || fprintf(out, "%d\n", ntohs(address.sin_port)) < 0 || fclose(out) ||
+        rename(part, file)) {
         perror("mock-model: port file");
         exit(1);
     }
@@ -367,7 +388,8 @@ _Noreturn static void accept_all(int listener)
 
 static void usage(void)
 {
-    fputs("usage: mock-model [--port N] [--port-file FILE] [--no-auth] [--no-log]\n", stderr);
+    fputs("usage: mock-model [--port N] [--port-file FILE] [--no-auth] [--no-log]\n",
+          stderr);
     exit(2);
 }
 

@@ -1,4 +1,5 @@
-/* /v1/responses: one object, or typed events with rising sequence numbers that end in that object. */
+/* /v1/responses: one object, or typed events with rising sequence numbers that end in
+ * that object. */
 #include "mock.h"
 
 #include <stdio.h>
@@ -8,51 +9,58 @@
 typedef struct response {
     const mock_call *call;
     char id[48];
-    const char *status;  /* completed, incomplete, failed, queued */
-    const char *reason;  /* of incomplete */
-    json_t *output;      /* owned */
+    const char *status; /* completed, incomplete, failed, queued */
+    const char *reason; /* of incomplete */
+    json_t *output;     /* owned */
     mock_reply *reply;
     int sequence;
 } response;
 
-/* ---- The object ------------------------------------------------------------------------------ */
+/* ---- The object
+ * ------------------------------------------------------------------------------ */
 
 static json_t *text_part(const char *text)
 {
-    return json_pack("{s:s, s:[], s:[], s:s}", "type", "output_text", "annotations", "logprobs", "text",
-                     text);
+    return json_pack("{s:s, s:[], s:[], s:s}", "type", "output_text", "annotations",
+                     "logprobs", "text", text);
 }
 
 static json_t *message_item(const response *r, const char *text)
 {
     const char *refusal = mock_rule_text(r->call, "refusal");
-    json_t *part = refusal ? json_pack("{s:s, s:s}", "type", "refusal", "refusal", refusal)
-                           : text_part(text);
+    json_t *part = refusal
+                       ? json_pack("{s:s, s:s}", "type", "refusal", "refusal", refusal)
+                       : text_part(text);
     char id[64];
     snprintf(id, sizeof id, "msg_mock%06llu", (unsigned long long)r->call->number);
     return json_pack("{s:s, s:s, s:s, s:[o], s:s}", "id", id, "type", "message", "status",
-                     strcmp(r->status, "incomplete") == 0 ? "incomplete" : "completed", "content", part,
-                     "role", "assistant");
+                     strcmp(r->status, "incomplete") == 0 ? "incomplete" : "completed",
+                     "content", part, "role", "assistant");
 }
 
 static json_t *reasoning_item(const response *r, const char *text)
 {
     char id[64];
     snprintf(id, sizeof id, "rs_mock%06llu", (unsigned long long)r->call->number);
-    return json_pack("{s:s, s:s, s:[{s:s, s:s}], s:s}", "id", id, "type", "reasoning", "summary", "type",
-                     "summary_text", "text", text, "encrypted_content", "gAAAAABo+/encrypted==");
+    return json_pack("{s:s, s:s, s:[{s:s, s:s}], s:s}", "id", id, "type", "reasoning",
+                     "summary", "type", "summary_text", "text", text, "encrypted_content",
+                     "gAAAAABo+/encrypted==");
 }
 
 static json_t *function_item(const response *r, json_t *tool)
 {
     json_t *schema = json_object_get(tool, "parameters");
-    json_t *value = schema ? mock_instance(schema, schema, mock_user_text(r->call), 0) : json_object();
-    char *arguments = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY), id[64], call_id[64];
+    json_t *value = schema ? mock_instance(schema, schema, mock_user_text(r->call), 0)
+                           : json_object();
+    char *arguments = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY), id[64],
+         call_id[64];
     snprintf(id, sizeof id, "fc_mock%06llu", (unsigned long long)r->call->number);
-    snprintf(call_id, sizeof call_id, "call_mock%06llu", (unsigned long long)r->call->number);
-    json_t *item = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "type", "function_call",
-                             "status", "completed", "arguments", arguments, "call_id", call_id, "name",
-                             mock_text_of(tool, "name", ""));
+    snprintf(call_id, sizeof call_id, "call_mock%06llu",
+             (unsigned long long)r->call->number);
+    json_t *item =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "type", "function_call",
+                  "status", "completed", "arguments", arguments, "call_id", call_id,
+                  "name", mock_text_of(tool, "name", ""));
     free(arguments);
     json_decref(value);
     return item;
@@ -64,9 +72,9 @@ static json_t *usage_of(const response *r)
     long in = mock_input_tokens(r->call), out = mock_count(r->call, text);
     free(text);
     return json_pack("{s:I, s:{s:i}, s:I, s:{s:i}, s:I}", "input_tokens", (json_int_t)in,
-                     "input_tokens_details", "cached_tokens", 0, "output_tokens", (json_int_t)out,
-                     "output_tokens_details", "reasoning_tokens", 0, "total_tokens",
-                     (json_int_t)(in + out));
+                     "input_tokens_details", "cached_tokens", 0, "output_tokens",
+                     (json_int_t)out, "output_tokens_details", "reasoning_tokens", 0,
+                     "total_tokens", (json_int_t)(in + out));
 }
 
 /* A field of the request as the response repeats it, or its default (taken). */
@@ -78,20 +86,25 @@ static void repeat(const response *r, json_t *root, const char *name, json_t *st
 }
 
 /* The whole object in a status; takes output and usage. */
-static json_t *object_of(const response *r, const char *status, json_t *output, json_t *usage)
+static json_t *object_of(const response *r, const char *status, json_t *output,
+                         json_t *usage)
 {
-    json_t *root = json_pack("{s:s, s:s, s:I, s:s, s:b, s:n}", "id", r->id, "object", "response",
-                             "created_at", (json_int_t)(1700000000 + r->call->number), "status", status,
-                             "background", 0, "error");
+    json_t *root =
+        json_pack("{s:s, s:s, s:I, s:s, s:b, s:n}", "id", r->id, "object", "response",
+                  "created_at", (json_int_t)(1700000000 + r->call->number), "status",
+                  status, "background", 0, "error");
     if (strcmp(status, "failed") == 0)
-        json_object_set_new(root, "error", json_pack("{s:s, s:s}", "code", "server_error", "message",
-                                                     "The model failed."));
+        json_object_set_new(root, "error",
+                            json_pack("{s:s, s:s}", "code", "server_error", "message",
+                                      "The model failed."));
     json_object_set_new(root, "incomplete_details",
-                        strcmp(status, "incomplete") ? json_null()
-                                                     : json_pack("{s:s}", "reason", r->reason));
+                        strcmp(status, "incomplete")
+                            ? json_null()
+                            : json_pack("{s:s}", "reason", r->reason));
     repeat(r, root, "instructions", json_null());
     repeat(r, root, "max_output_tokens", json_null());
-    json_object_set_new(root, "model", json_string(mock_text_of(r->call->json, "model", "")));
+    json_object_set_new(root, "model",
+                        json_string(mock_text_of(r->call->json, "model", "")));
     json_object_set_new(root, "output", output);
     repeat(r, root, "parallel_tool_calls", json_true());
     repeat(r, root, "previous_response_id", json_null());
@@ -110,12 +123,14 @@ static json_t *object_of(const response *r, const char *status, json_t *output, 
     return root;
 }
 
-/* ---- Events ---------------------------------------------------------------------------------- */
+/* ---- Events
+ * ---------------------------------------------------------------------------------- */
 
 /* Takes `more`, whose members follow type and sequence number. */
 static void event(response *r, const char *type, json_t *more)
 {
-    json_t *root = json_pack("{s:s, s:i}", "type", type, "sequence_number", r->sequence++);
+    json_t *root =
+        json_pack("{s:s, s:i}", "type", type, "sequence_number", r->sequence++);
     json_object_update(root, more);
     json_decref(more);
     mock_event(r->reply, type, root);
@@ -123,12 +138,14 @@ static void event(response *r, const char *type, json_t *more)
 
 static void object_event(response *r, const char *type, const char *status)
 {
-    event(r, type, json_pack("{s:o}", "response", object_of(r, status, json_array(), json_null())));
+    event(
+        r, type,
+        json_pack("{s:o}", "response", object_of(r, status, json_array(), json_null())));
 }
 
 /* The text in pieces, then whole: <kind>.delta ..., <kind>.done. */
-static void text_events(response *r, const char *kind, const char *field, const char *text,
-                        json_t *where)
+static void text_events(response *r, const char *kind, const char *field,
+                        const char *text, json_t *where)
 {
     char type[80];
     snprintf(type, sizeof type, "%s.delta", kind);
@@ -155,13 +172,16 @@ static void message_events(response *r, size_t index, json_t *item)
                               "output_index", (json_int_t)index, "content_index", 0);
     const char *refusal = mock_text_of(part, "refusal", NULL);
     json_t *more = json_deep_copy(where);
-    json_object_set_new(more, "part", refusal ? json_pack("{s:s, s:s}", "type", "refusal", "refusal", "")
-                                              : text_part(""));
+    json_object_set_new(more, "part",
+                        refusal
+                            ? json_pack("{s:s, s:s}", "type", "refusal", "refusal", "")
+                            : text_part(""));
     event(r, "response.content_part.added", more);
     if (refusal)
         text_events(r, "response.refusal", "refusal", refusal, where);
     else
-        text_events(r, "response.output_text", "text", mock_text_of(part, "text", ""), where);
+        text_events(r, "response.output_text", "text", mock_text_of(part, "text", ""),
+                    where);
     json_object_set(where, "part", part);
     event(r, "response.content_part.done", where);
 }
@@ -172,9 +192,11 @@ static void reasoning_events(response *r, size_t index, json_t *item)
     json_t *where = json_pack("{s:O, s:I, s:i}", "item_id", json_object_get(item, "id"),
                               "output_index", (json_int_t)index, "summary_index", 0);
     json_t *more = json_deep_copy(where);
-    json_object_set_new(more, "part", json_pack("{s:s, s:s}", "type", "summary_text", "text", ""));
+    json_object_set_new(more, "part",
+                        json_pack("{s:s, s:s}", "type", "summary_text", "text", ""));
     event(r, "response.reasoning_summary_part.added", more);
-    text_events(r, "response.reasoning_summary_text", "text", mock_text_of(part, "text", ""), where);
+    text_events(r, "response.reasoning_summary_text", "text",
+                mock_text_of(part, "text", ""), where);
     json_object_set(where, "part", part);
     event(r, "response.reasoning_summary_part.done", where);
 }
@@ -197,8 +219,8 @@ static void item_events(response *r, size_t index, json_t *item)
     if (strcmp(type, "reasoning") == 0)
         reasoning_events(r, index, item);
     if (strcmp(type, "function_call") == 0) {
-        json_t *where = json_pack("{s:O, s:I}", "item_id", json_object_get(item, "id"), "output_index",
-                                  (json_int_t)index);
+        json_t *where = json_pack("{s:O, s:I}", "item_id", json_object_get(item, "id"),
+                                  "output_index", (json_int_t)index);
         text_events(r, "response.function_call_arguments", "arguments",
                     mock_text_of(item, "arguments", ""), where);
         json_decref(where);
@@ -214,16 +236,17 @@ static void stream_response(response *r)
     r->reply->type = "text/event-stream; charset=utf-8";
     object_event(r, "response.created", "in_progress");
     object_event(r, "response.in_progress", "in_progress");
-    json_array_foreach (r->output, i, item)
-        item_events(r, i, item);
+    json_array_foreach(r->output, i, item) item_events(r, i, item);
     char type[64];
     snprintf(type, sizeof type, "response.%s", r->status);
     if (!mock_rule_true(r->call, "no_done"))
-        event(r, type, json_pack("{s:o}", "response",
-                                 object_of(r, r->status, json_incref(r->output), usage_of(r))));
+        event(r, type,
+              json_pack("{s:o}", "response",
+                        object_of(r, r->status, json_incref(r->output), usage_of(r))));
 }
 
-/* ---- The answer ------------------------------------------------------------------------------ */
+/* ---- The answer
+ * ------------------------------------------------------------------------------ */
 
 static void make_output(response *r)
 {
@@ -242,8 +265,9 @@ static void make_output(response *r)
     if (reasoning)
         json_array_append_new(r->output, reasoning_item(r, reasoning));
     if (mock_wants_tool(r->call))
-        json_array_append_new(r->output, function_item(r, json_array_get(json_object_get(r->call->json,
-                                                                                         "tools"), 0)));
+        json_array_append_new(
+            r->output,
+            function_item(r, json_array_get(json_object_get(r->call->json, "tools"), 0)));
     else if (strcmp(r->status, "queued") != 0 && strcmp(r->status, "failed") != 0)
         json_array_append_new(r->output, message_item(r, text));
     free(text);
@@ -253,7 +277,8 @@ static void make_output(response *r)
 static int known(const mock_call *call, const char *id)
 {
     unsigned long long number = 0;
-    return sscanf(id, "resp_mock%llu", &number) == 1 && number > 0 && number < call->number;
+    return sscanf(id, "resp_mock%llu", &number) == 1 && number > 0 &&
+           number < call->number;
 }
 
 void mock_responses(const mock_call *call, mock_reply *reply)
@@ -270,6 +295,7 @@ void mock_responses(const mock_call *call, mock_reply *reply)
     if (json_is_true(json_object_get(call->json, "stream")))
         stream_response(&r);
     else
-        mock_whole(reply, 200, object_of(&r, r.status, json_incref(r.output), usage_of(&r)));
+        mock_whole(reply, 200,
+                   object_of(&r, r.status, json_incref(r.output), usage_of(&r)));
     json_decref(r.output);
 }

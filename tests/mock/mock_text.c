@@ -1,6 +1,6 @@
 /*
- * What the mock says: text that names the question and carries a digest of everything that shapes the
- * answer, tokens of it, and JSON that fits a schema.
+ * What the mock says: text that names the question and carries a digest of everything
+ * that shapes the answer, tokens of it, and JSON that fits a schema.
  */
 #include "mock.h"
 
@@ -14,7 +14,8 @@ const char *mock_text_of(json_t *object, const char *name, const char *standard)
     return text ? text : standard;
 }
 
-/* ---- Tokens ---------------------------------------------------------------------------------- */
+/* ---- Tokens
+ * ---------------------------------------------------------------------------------- */
 
 static size_t character(const char *text, size_t size)
 {
@@ -59,7 +60,8 @@ long mock_input_tokens(const mock_call *call)
     return (long)(call->body_size / 4) + 1;
 }
 
-/* ---- The question ---------------------------------------------------------------------------- */
+/* ---- The question
+ * ---------------------------------------------------------------------------- */
 
 /* Text of a message's content: a string, or the last part with text. */
 static const char *content_text(json_t *content)
@@ -102,23 +104,27 @@ static int add_digest(const char *data, size_t size, void *user)
     return 0;
 }
 
-/* Of the path and all fields but those that only say how the answer is to be delivered. */
+/* Of the path and all fields but those that only say how the answer is to be delivered.
+ */
 static uint64_t digest(const mock_call *call)
 {
-    static const char *const delivery[] = {"stream", "stream_options", "user", "metadata",
-                                           "service_tier", "prompt_cache_key", "safety_identifier"};
+    static const char *const delivery[] = {
+        "stream",           "stream_options",   "user", "metadata", "service_tier",
+        "prompt_cache_key", "safety_identifier"};
     uint64_t hash = 0xcbf29ce484222325u;
     json_t *copy = json_copy(call->json);
     for (size_t i = 0; i < sizeof delivery / sizeof *delivery; i++)
         json_object_del(copy, delivery[i]);
     add_digest(call->path, strlen(call->path), &hash);
     if (copy)
-        json_dump_callback(copy, add_digest, &hash, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+        json_dump_callback(copy, add_digest, &hash,
+                           JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
     json_decref(copy);
     return hash;
 }
 
-/* ---- The answer ------------------------------------------------------------------------------ */
+/* ---- The answer
+ * ------------------------------------------------------------------------------ */
 
 /* The schema a structured answer is to fit: NULL none, json_null for any JSON. */
 static json_t *wanted_schema(const mock_call *call)
@@ -141,9 +147,9 @@ static char *structured(const mock_call *call, json_t *schema, uint64_t hash)
 {
     char mark[32];
     snprintf(mark, sizeof mark, "%016llx", (unsigned long long)hash);
-    json_t *value = json_is_null(schema)
-                        ? json_pack("{s:s, s:s}", "answer", mock_user_text(call), "digest", mark)
-                        : mock_instance(schema, schema, mark, 0);
+    json_t *value = json_is_null(schema) ? json_pack("{s:s, s:s}", "answer",
+                                                     mock_user_text(call), "digest", mark)
+                                         : mock_instance(schema, schema, mark, 0);
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
     json_decref(value);
     return text;
@@ -172,7 +178,8 @@ static const char *cut_at(char *text, json_t *stops)
     const char *found = NULL;
     char *first = NULL;
     for (size_t i = 0; i < (json_is_string(stops) ? 1 : json_array_size(stops)); i++) {
-        const char *stop = json_string_value(json_is_string(stops) ? stops : json_array_get(stops, i));
+        const char *stop =
+            json_string_value(json_is_string(stops) ? stops : json_array_get(stops, i));
         char *at = stop && *stop ? strstr(text, stop) : NULL;
         if (at && (!first || at < first)) {
             first = at;
@@ -186,7 +193,8 @@ static const char *cut_at(char *text, json_t *stops)
 
 static long allowed_tokens(const mock_call *call)
 {
-    static const char *const names[] = {"max_completion_tokens", "max_tokens", "max_output_tokens"};
+    static const char *const names[] = {"max_completion_tokens", "max_tokens",
+                                        "max_output_tokens"};
     for (size_t i = 0; i < 3; i++) {
         json_t *limit = json_object_get(call->json, names[i]);
         if (json_is_integer(limit))
@@ -200,12 +208,15 @@ char *mock_answer(const mock_call *call, const char **finish, const char **seque
     const char *fixed = mock_rule_text(call, "text");
     json_t *schema = wanted_schema(call);
     uint64_t hash = fixed ? 0 : digest(call);
-    char *text = fixed ? strdup(fixed) : schema ? structured(call, schema, hash) : plain(call, hash);
+    char *text = fixed    ? strdup(fixed)
+                 : schema ? structured(call, schema, hash)
+                          : plain(call, hash);
     if (mock_rule_true(call, "empty"))
         *text = '\0';
     *finish = "stop";
     json_t *stops = json_object_get(call->json, "stop");
-    *sequence = cut_at(text, stops ? stops : json_object_get(call->json, "stop_sequences"));
+    *sequence =
+        cut_at(text, stops ? stops : json_object_get(call->json, "stop_sequences"));
     if (*sequence)
         *finish = "sequence";
     long limit = allowed_tokens(call);
@@ -223,7 +234,8 @@ char *mock_answer(const mock_call *call, const char **finish, const char **seque
 /* A tool's answer at the end means that it is time for text. */
 static int tool_answered(json_t *list)
 {
-    json_t *last = json_array_get(list, json_array_size(list) ? json_array_size(list) - 1 : 0);
+    json_t *last =
+        json_array_get(list, json_array_size(list) ? json_array_size(list) - 1 : 0);
     json_t *content = json_object_get(last, "content");
     json_t *part = json_array_get(content, 0);
     return strcmp(mock_text_of(last, "role", ""), "tool") == 0 ||
@@ -244,7 +256,8 @@ int mock_wants_tool(const mock_call *call)
            !tool_answered(list ? list : json_object_get(call->json, "input"));
 }
 
-/* ---- Instances of a schema ------------------------------------------------------------------- */
+/* ---- Instances of a schema
+ * ------------------------------------------------------------------- */
 
 static json_t *follow(json_t *schema, json_t *root)
 {
@@ -266,7 +279,7 @@ static json_t *object_of(json_t *schema, json_t *root, const char *text, int dep
 {
     json_t *object = json_object(), *property;
     const char *name;
-    json_object_foreach (json_object_get(schema, "properties"), name, property)
+    json_object_foreach(json_object_get(schema, "properties"), name, property)
         json_object_set_new(object, name, mock_instance(property, root, text, depth + 1));
     return object;
 }
@@ -276,8 +289,9 @@ static const char *type_of(json_t *schema)
     json_t *type = json_object_get(schema, "type");
     if (json_is_array(type))
         type = json_array_get(type, 0);
-    return json_is_string(type) ? json_string_value(type)
-           : json_object_get(schema, "properties") ? "object" : "string";
+    return json_is_string(type)                    ? json_string_value(type)
+           : json_object_get(schema, "properties") ? "object"
+                                                   : "string";
 }
 
 json_t *mock_instance(json_t *schema, json_t *root, const char *text, int depth)
@@ -298,7 +312,8 @@ json_t *mock_instance(json_t *schema, json_t *root, const char *text, int depth)
     if (strcmp(type, "object") == 0)
         return object_of(schema, root, text, depth);
     if (strcmp(type, "array") == 0)
-        return json_pack("[o]", mock_instance(json_object_get(schema, "items"), root, text, depth + 1));
+        return json_pack("[o]", mock_instance(json_object_get(schema, "items"), root,
+                                              text, depth + 1));
     if (strcmp(type, "integer") == 0)
         return json_integer(7);
     if (strcmp(type, "number") == 0)

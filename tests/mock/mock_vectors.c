@@ -1,7 +1,8 @@
 /*
- * /v1/embeddings. A vector is the sum of signed hashed features of the text: words, pairs of characters
- * (single characters outside ASCII, since such scripts have no blanks); texts that share words are near each
- * other, and everything is deterministic. Pairs set by control have exactly the cosine asked for.
+ * /v1/embeddings. A vector is the sum of signed hashed features of the text: words, pairs
+ * of characters (single characters outside ASCII, since such scripts have no blanks);
+ * texts that share words are near each other, and everything is deterministic. Pairs set
+ * by control have exactly the cosine asked for.
  */
 #include "mock.h"
 
@@ -21,7 +22,8 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
-static void add_feature(float *vector, size_t dimension, const char *text, size_t size, float weight)
+static void add_feature(float *vector, size_t dimension, const char *text, size_t size,
+                        float weight)
 {
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < size; i++)
@@ -48,7 +50,8 @@ static void add_words(float *vector, size_t dimension, const char *text)
 {
     while (*text) {
         size_t size = 0;
-        while (text[size] && (unsigned char)text[size] < 0x80 && isalnum((unsigned char)text[size]))
+        while (text[size] && (unsigned char)text[size] < 0x80 &&
+               isalnum((unsigned char)text[size]))
             size++;
         if (size)
             add_feature(vector, dimension, text, size, 2);
@@ -89,8 +92,10 @@ static void normalise(float *vector, size_t dimension)
 
 static void embed(const char *text, float *vector, size_t dimension, int depth);
 
-/* A unit vector at `cosine` from that of `other`: the text's own part gives the direction. */
-static void embed_pair(const char *other, double cosine, float *vector, size_t dimension, int depth)
+/* A unit vector at `cosine` from that of `other`: the text's own part gives the
+ * direction. */
+static void embed_pair(const char *other, double cosine, float *vector, size_t dimension,
+                       int depth)
 {
     float *base = calloc(dimension, sizeof *base);
     if (!base)
@@ -120,11 +125,13 @@ static void embed(const char *text, float *vector, size_t dimension, int depth)
     }
 }
 
-/* ---- The reply ------------------------------------------------------------------------------- */
+/* ---- The reply
+ * ------------------------------------------------------------------------------- */
 
 static json_t *base64(const void *data, size_t size)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *at = data;
     char *text = malloc(size / 3 * 4 + 8), *to = text;
     if (!text)
@@ -155,8 +162,8 @@ static json_t *row(const char *text, size_t index, size_t dimension, int as_base
         for (size_t i = 0; i < dimension; i++)
             json_array_append_new(value, json_real((double)vector[i]));
     }
-    return json_pack("{s:s, s:I, s:o}", "object", "embedding", "index", (json_int_t)index, "embedding",
-                     value);
+    return json_pack("{s:s, s:I, s:o}", "object", "embedding", "index", (json_int_t)index,
+                     "embedding", value);
 }
 
 /* Text of one input; lists of token numbers are embedded by their JSON text. Free it. */
@@ -170,14 +177,16 @@ void mock_embeddings(const mock_call *call, mock_reply *reply)
 {
     json_t *input = json_object_get(call->json, "input"), *data = json_array();
     json_int_t wanted = json_integer_value(json_object_get(call->json, "dimensions"));
-    size_t dimension = (size_t)mock_rule_int(call, "dimension", wanted > 0 ? (long)wanted
-                                                                             : standard_dimension);
-    int as_base64 = strcmp(mock_text_of(call->json, "encoding_format", "float"), "base64") == 0;
+    size_t dimension = (size_t)mock_rule_int(
+        call, "dimension", wanted > 0 ? (long)wanted : standard_dimension);
+    int as_base64 =
+        strcmp(mock_text_of(call->json, "encoding_format", "float"), "base64") == 0;
     int one = json_is_string(input) || json_is_integer(json_array_get(input, 0));
     size_t count = one ? 1 : json_array_size(input);
     if (!count || dimension > largest_dimension) {
         json_decref(data);
-        mock_refuse(reply, 400, "invalid_request_error", "input", NULL, "'$.input' is invalid.");
+        mock_refuse(reply, 400, "invalid_request_error", "input", NULL,
+                    "'$.input' is invalid.");
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -187,7 +196,8 @@ void mock_embeddings(const mock_call *call, mock_reply *reply)
         free(text);
     }
     json_int_t tokens = (json_int_t)mock_input_tokens(call);
-    mock_whole(reply, 200, json_pack("{s:s, s:o, s:s, s:{s:I, s:I}}", "object", "list", "data", data,
-                                     "model", mock_text_of(call->json, "model", ""), "usage",
-                                     "prompt_tokens", tokens, "total_tokens", tokens));
+    mock_whole(reply, 200,
+               json_pack("{s:s, s:o, s:s, s:{s:I, s:I}}", "object", "list", "data", data,
+                         "model", mock_text_of(call->json, "model", ""), "usage",
+                         "prompt_tokens", tokens, "total_tokens", tokens));
 }

@@ -17,12 +17,19 @@ static int read_port(const char *file)
 static void launch(test_mock *mock, int port)
 {
     const char *port_file = test_format("%s/port", test_folder());
-    const char *const argv[] = {test_build_path("tests/mock/mock-model"), "--port",
-                                test_format("%d", port), "--port-file", port_file, NULL};
+    const char *const argv[] = {test_build_path("tests/mock/mock-model"),
+                                "--port",
+                                test_format("%d", port),
+                                "--port-file",
+                                port_file,
+                                NULL};
     test_spawn(&mock->process, argv, NULL);
-    if (!test_wait_until((mock->port = read_port(port_file)) || !test_running(&mock->process), 20000) ||
+    if (!test_wait_until((mock->port = read_port(port_file)) ||
+                             !test_running(&mock->process),
+                         20000) ||
         !mock->port)
-        test_give_up("mock-model does not start: %s", test_read_file(mock->process.log, NULL));
+        test_give_up("mock-model does not start: %s",
+                     test_read_file(mock->process.log, NULL));
 }
 
 void mock_start(test_mock *mock)
@@ -49,7 +56,8 @@ static json_t *control(const test_mock *mock, const char *path, const char *body
     const char *url = test_format("%s/_mock/%s", mock->url, path);
     test_reply reply = body ? test_post(url, body) : test_get(url);
     if (reply.curl || reply.status != 200)
-        test_give_up("mock-model %s: %d %d %s", path, reply.curl, reply.status, reply.body);
+        test_give_up("mock-model %s: %d %d %s", path, reply.curl, reply.status,
+                     reply.body);
     json_t *root = test_json(reply.body);
     test_reply_done(&reply);
     return root;
@@ -85,13 +93,14 @@ int mock_calls(const test_mock *mock, const char *path)
     json_t *paths = json_object_get(control(mock, "counts", NULL), "paths"), *count;
     const char *name;
     int sum = 0;
-    json_object_foreach (paths, name, count)
-        if (!path || strncmp(name, path, strlen(path)) == 0)
-            sum += (int)json_integer_value(count);
+    json_object_foreach(paths, name,
+                        count) if (!path || strncmp(name, path, strlen(path)) == 0) sum +=
+        (int)json_integer_value(count);
     return sum;
 }
 
 int mock_open_calls(const test_mock *mock)
 {
-    return (int)json_integer_value(json_object_get(control(mock, "counts", NULL), "open"));
+    return (int)json_integer_value(
+        json_object_get(control(mock, "counts", NULL), "open"));
 }

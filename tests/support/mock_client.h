@@ -1,6 +1,6 @@
 /*
- * The mock model (tests/mock/mock_model.c) from a test's side: start one, tell it how to behave, see
- * what it was asked.
+ * The mock model (tests/mock/mock_model.c) from a test's side: start one, tell it how to
+ * behave, see what it was asked.
  */
 #ifndef TEST_MOCK_CLIENT_H
 #define TEST_MOCK_CLIENT_H
@@ -18,18 +18,20 @@ typedef struct test_mock {
 } test_mock;
 
 void mock_start(test_mock *mock);
-void mock_stop(test_mock *mock);    /* SIGKILL */
-void mock_restart(test_mock *mock); /* on the same port, forgetting all */
+void mock_stop(test_mock *mock);        /* SIGKILL */
+void mock_restart(test_mock *mock);     /* on the same port, forgetting all */
 void mock_reset(const test_mock *mock); /* forgets behaviours and calls */
 
-/* Adds a rule or a list of them, as tests/mock/README.md has them: mock_behave(&mock, "{'status': 429}").
- * Single quotes stand for double ones. */
-void mock_behave(const test_mock *mock, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Adds a rule or a list of them, as tests/mock/README.md has them: mock_behave(&mock,
+ * "{'status': 429}"). Single quotes stand for double ones. */
+void mock_behave(const test_mock *mock, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Calls seen since the start or the last reset, below a path ("" or NULL: all). */
 int mock_calls(const test_mock *mock, const char *path);
 
-/* The whole log; json_decref it. Each call: method, path, headers (object), body (text), ... */
+/* The whole log; json_decref it. Each call: method, path, headers (object), body (text),
+ * ... */
 json_t *mock_log(const test_mock *mock);
 
 /* Calls being answered at this moment. */

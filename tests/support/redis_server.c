@@ -23,9 +23,10 @@ static void make_certificate(test_redis *redis)
     const char *key = test_format("%s/server.key", redis->folder);
     redis->ca_file = test_format("%s/server.crt", redis->folder);
     test_run_result made = test_run_line(
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-        "-nodes", "-days", "2", "-subj", "/CN=llmcache test", "-addext",
-        "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out", redis->ca_file);
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+        "/CN=llmcache test", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+        "-keyout", key, "-out", redis->ca_file);
     if (made.status)
         test_give_up("openssl req: %s", made.err);
 }
@@ -40,14 +41,15 @@ static const char *configuration(const test_redis *redis)
                           "tls-auth-clients no\n",
                           redis->port, redis->ca_file, redis->folder);
     if (options->user)
-        users = test_format("user default off\nuser %s on >%s ~* &* +@all\n", options->user,
-                            options->password ? options->password : "");
+        users = test_format("user default off\nuser %s on >%s ~* &* +@all\n",
+                            options->user, options->password ? options->password : "");
     else if (options->password)
         users = test_format("requirepass %s\n", options->password);
-    return test_format("bind 127.0.0.1\n%s%s%sunixsocket %s\nunixsocketperm 700\ndir %s\nsave \"\"\n"
-                       "appendonly %s\nappendfsync always\ndatabases 16\n%s\n",
-                       port, tls, users, redis->socket, redis->folder,
-                       options->durable ? "yes" : "no", options->config ? options->config : "");
+    return test_format(
+        "bind 127.0.0.1\n%s%s%sunixsocket %s\nunixsocketperm 700\ndir %s\nsave \"\"\n"
+        "appendonly %s\nappendfsync always\ndatabases 16\n%s\n",
+        port, tls, users, redis->socket, redis->folder, options->durable ? "yes" : "no",
+        options->config ? options->config : "");
 }
 
 /* LLMCACHE_TEST_REDIS_SERVER split into words, then the configuration file. */
@@ -112,7 +114,8 @@ static void launch_and_wait(test_redis *redis)
     launch(redis);
     if (!test_wait_until(answers(redis) || !test_running(&redis->process), 20000) ||
         !redis->process.pid)
-        test_give_up("redis-server does not answer: %s", test_read_file(redis->process.log, NULL));
+        test_give_up("redis-server does not answer: %s",
+                     test_read_file(redis->process.log, NULL));
 }
 
 void test_redis_start(test_redis *redis, const test_redis_options *options)
@@ -130,10 +133,12 @@ void test_redis_start(test_redis *redis, const test_redis_options *options)
         make_certificate(redis);
     const char *login = "";
     if (options->password)
-        login = test_format("%s:%s@", options->user ? options->user : "", options->password);
-    redis->uri = options->no_tcp ? redis->unix_uri
-                                 : test_format("%s://%s127.0.0.1:%d", options->tls ? "rediss" : "redis",
-                                               login, redis->port);
+        login =
+            test_format("%s:%s@", options->user ? options->user : "", options->password);
+    redis->uri = options->no_tcp
+                     ? redis->unix_uri
+                     : test_format("%s://%s127.0.0.1:%d",
+                                   options->tls ? "rediss" : "redis", login, redis->port);
     test_write_text(test_format("%s/redis.conf", redis->folder), configuration(redis));
     launch_and_wait(redis);
 }

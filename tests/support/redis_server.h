@@ -1,6 +1,7 @@
 /*
- * A real redis-server for one test: its own port, folder and Unix socket, empty, gone with the test.
- * LLMCACHE_TEST_REDIS_SERVER names another program to start (words separated by spaces).
+ * A real redis-server for one test: its own port, folder and Unix socket, empty, gone
+ * with the test. LLMCACHE_TEST_REDIS_SERVER names another program to start (words
+ * separated by spaces).
  */
 #ifndef TEST_REDIS_SERVER_H
 #define TEST_REDIS_SERVER_H
@@ -11,39 +12,46 @@
 
 typedef struct test_redis_options {
     const char *password; /* of the default user, or of `user` */
-    const char *user;     /* an ACL user allowed everything; then the default user is switched off */
-    int tls;              /* `port` speaks TLS, with a certificate for 127.0.0.1 and localhost */
-    int no_tcp;           /* only the Unix socket */
-    int durable;          /* every write is on disk before its reply: data outlive test_redis_restart */
-    const char *config;   /* more lines of configuration */
+    const char
+        *user; /* an ACL user allowed everything; then the default user is switched off */
+    int tls;   /* `port` speaks TLS, with a certificate for 127.0.0.1 and localhost */
+    int no_tcp;         /* only the Unix socket */
+    int durable;        /* every write is on disk before its reply: data outlive
+                           test_redis_restart */
+    const char *config; /* more lines of configuration */
 } test_redis_options;
 
 typedef struct test_redis {
     test_process process;
-    int port;            /* 0 with no_tcp */
+    int port; /* 0 with no_tcp */
     const char *folder;
     const char *socket;  /* path of the Unix socket; plain, also when `port` speaks TLS */
     const char *ca_file; /* with tls: what to trust */
-    const char *uri;     /* redis://user:password@127.0.0.1:port or rediss://...; unix:/path with no_tcp */
+    const char *uri; /* redis://user:password@127.0.0.1:port or rediss://...; unix:/path
+                        with no_tcp */
     const char *unix_uri; /* unix:/path */
     test_redis_options options;
 } test_redis;
 
-/* Is there a redis-server to start? If not, skip: cr_skip_test("redis-server is not installed"). */
+/* Is there a redis-server to start? If not, skip: cr_skip_test("redis-server is not
+ * installed"). */
 int test_redis_installed(void);
 
 /* NULL options: no password, TCP and the Unix socket. Returns when it answers. */
 void test_redis_start(test_redis *redis, const test_redis_options *options);
-void test_redis_kill(test_redis *redis);    /* SIGKILL: connections are reset, the port refuses */
-void test_redis_pause(test_redis *redis);   /* SIGSTOP: connections hang */
+void test_redis_kill(
+    test_redis *redis); /* SIGKILL: connections are reset, the port refuses */
+void test_redis_pause(test_redis *redis); /* SIGSTOP: connections hang */
 void test_redis_resume(test_redis *redis);
-void test_redis_restart(test_redis *redis); /* kills if need be, starts on the same port and socket */
+void test_redis_restart(
+    test_redis *redis); /* kills if need be, starts on the same port and socket */
 
 /* A connection of the test's own over the Unix socket, logged in. Free with redisFree. */
 redisContext *test_redis_connect(const test_redis *redis);
 
-/* One command over a connection of its own, as printf makes it of words without spaces in them: the
- * reply as text (arrays joined by new lines, nil as NULL, integers in decimal), alive until the test ends. */
+/* One command over a connection of its own, as printf makes it of words without spaces in
+ * them: the reply as text (arrays joined by new lines, nil as NULL, integers in decimal),
+ * alive until the test ends. */
 const char *test_redis_command(const test_redis *redis, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

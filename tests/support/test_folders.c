@@ -1,7 +1,7 @@
 /*
- * What belongs to one test: folders, files, strings, and whatever else is to be undone when it ends.
- * Everything is on one list that is walked at exit, latest first; a forked child that exits must not
- * remove its parent's folder, so the list knows its process.
+ * What belongs to one test: folders, files, strings, and whatever else is to be undone
+ * when it ends. Everything is on one list that is walked at exit, latest first; a forked
+ * child that exits must not remove its parent's folder, so the list knows its process.
  */
 #include "support.h"
 
@@ -38,7 +38,8 @@ void test_give_up(const char *format, ...)
     abort();
 }
 
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *walk)
+static int remove_one(const char *path, const struct stat *about, int kind,
+                      struct FTW *walk)
 {
     if (kind == FTW_DNR)
         chmod(path, 0700);
@@ -154,6 +155,14 @@ char *test_keep(const void *bytes, size_t size)
     if (size)
         memcpy(copy, bytes, size);
     return copy;
+}
+
+int test_count(const char *text, const char *what)
+{
+    int count = 0;
+    for (; (text = strstr(text, what)); text += strlen(what))
+        count++;
+    return count;
 }
 
 const char *test_folder(void)

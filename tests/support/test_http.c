@@ -86,7 +86,8 @@ static int has_header(const test_request *request, const char *name)
 {
     size_t size = strlen(name);
     for (const char *const *at = request->headers; at && *at; at++)
-        if (strncasecmp(*at, name, size) == 0 && ((*at)[size] == ':' || (*at)[size] == ';'))
+        if (strncasecmp(*at, name, size) == 0 &&
+            ((*at)[size] == ':' || (*at)[size] == ';'))
             return 1;
     return 0;
 }
@@ -101,7 +102,8 @@ static struct curl_slist *header_list(const test_request *request)
     return list;
 }
 
-static void set_up(CURL *curl, const test_request *request, receiver *to, struct curl_slist *list)
+static void set_up(CURL *curl, const test_request *request, receiver *to,
+                   struct curl_slist *list)
 {
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, request->url);
@@ -109,7 +111,8 @@ static void set_up(CURL *curl, const test_request *request, receiver *to, struct
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, request->timeout_ms ? request->timeout_ms : 30000L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+                     request->timeout_ms ? request->timeout_ms : 30000L);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, to);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
@@ -179,6 +182,19 @@ test_reply test_post(const char *url, const char *body)
     return once(&(test_request){.url = url, .body = body});
 }
 
+test_reply test_post_with_key(const char *url, const char *body)
+{
+    static const char *const openai[] = {"Authorization: Bearer key", NULL};
+    static const char *const anthropic[] = {"x-api-key: key",
+                                            "anthropic-version: 2023-06-01", NULL};
+    test_http *http = test_http_new();
+    test_request request = {.url = url, .body = body};
+    request.headers = strstr(url, "/v1/messages") ? anthropic : openai;
+    test_reply reply = test_http_send(http, &request);
+    test_http_free(http);
+    return reply;
+}
+
 const char *test_header(const test_reply *reply, const char *name)
 {
     size_t size = strlen(name);
@@ -188,14 +204,16 @@ const char *test_header(const test_reply *reply, const char *name)
         if (strncasecmp(line, name, size) == 0 && line[size] == ':') {
             const char *value = line + size + 1;
             value += strspn(value, " \t");
-            found = test_format("%.*s", (int)((end ? end : value + strlen(value)) - value), value);
+            found = test_format(
+                "%.*s", (int)((end ? end : value + strlen(value)) - value), value);
         }
         line = end ? end + 2 : NULL;
     }
     return found;
 }
 
-/* ---- A bare connection ----------------------------------------------------------------------- */
+/* ---- A bare connection
+ * ----------------------------------------------------------------------- */
 
 int test_connect(int port)
 {

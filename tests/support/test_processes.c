@@ -1,6 +1,7 @@
 /*
- * Child processes that die with the test, ports, time. A child asks the kernel for SIGKILL at its
- * parent's death; its own children are reached by its process group when it is killed here.
+ * Child processes that die with the test, ports, time. A child asks the kernel for
+ * SIGKILL at its parent's death; its own children are reached by its process group when
+ * it is killed here.
  */
 #include "support.h"
 
@@ -20,7 +21,8 @@
 
 extern char **environ;
 
-/* ---- Time ------------------------------------------------------------------------------------ */
+/* ---- Time
+ * ------------------------------------------------------------------------------------ */
 
 static int64_t now_ns(void)
 {
@@ -44,7 +46,8 @@ void test_nap(void)
     nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
 
-/* ---- Ports ----------------------------------------------------------------------------------- */
+/* ---- Ports
+ * ----------------------------------------------------------------------------------- */
 
 /* Can a server listen there now? */
 static int can_listen(int port)
@@ -54,14 +57,16 @@ static int can_listen(int port)
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    int fine = bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 1) == 0;
+    int fine =
+        bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 1) == 0;
     close(fd);
     return fine;
 }
 
 /*
- * Below the range the kernel gives to outgoing connections, so that no connection can take a port between
- * this call and the server's start; a lock file held for life keeps other tests off it.
+ * Below the range the kernel gives to outgoing connections, so that no connection can
+ * take a port between this call and the server's start; a lock file held for life keeps
+ * other tests off it.
  */
 int test_port(void)
 {
@@ -85,7 +90,8 @@ int test_port(void)
     test_give_up("no free port");
 }
 
-/* ---- Processes ------------------------------------------------------------------------------- */
+/* ---- Processes
+ * ------------------------------------------------------------------------------- */
 
 static int same_name(const char *entry, const char *wanted)
 {
@@ -93,7 +99,8 @@ static int same_name(const char *entry, const char *wanted)
     return strncmp(entry, wanted, size) == 0 && entry[size] == '=';
 }
 
-/* The environment of this process with changes; the strings stay borrowed, the list is the caller's. */
+/* The environment of this process with changes; the strings stay borrowed, the list is
+ * the caller's. */
 static char **make_environment(const char *const changes[])
 {
     size_t count = 0, more = 0;
@@ -119,7 +126,8 @@ static char **make_environment(const char *const changes[])
 }
 
 /* In the child: only what is safe after fork in a program with threads. */
-_Noreturn static void become(const char *const argv[], char **environment, const int fds[3], pid_t parent)
+_Noreturn static void become(const char *const argv[], char **environment,
+                             const int fds[3], pid_t parent)
 {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -138,7 +146,8 @@ _Noreturn static void become(const char *const argv[], char **environment, const
     _exit(127);
 }
 
-static pid_t start(const char *const argv[], const char *const changes[], const int fds[3])
+static pid_t start(const char *const argv[], const char *const changes[],
+                   const int fds[3])
 {
     char **environment = make_environment(changes);
     pid_t parent = getpid(), pid = fork();
@@ -162,7 +171,8 @@ static int open_high(const char *path, int flags)
     return fd;
 }
 
-void test_spawn(test_process *process, const char *const argv[], const char *const environment[])
+void test_spawn(test_process *process, const char *const argv[],
+                const char *const environment[])
 {
     static unsigned number;
     const char *name = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
@@ -189,7 +199,9 @@ static int reap(test_process *process, int flags)
     pid_t got = waitpid(process->pid, &status, flags);
     if (got == 0 || (got < 0 && errno == EINTR))
         return 0;
-    process->status = got < 0 ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    process->status = got < 0             ? -1
+                      : WIFEXITED(status) ? WEXITSTATUS(status)
+                                          : 128 + WTERMSIG(status);
     process->pid = 0;
     return 1;
 }
@@ -228,8 +240,8 @@ test_run_result test_run(const char *const argv[], const char *const environment
     const char *in = test_format("%s/in", folder), *out = test_format("%s/out", folder),
                *err = test_format("%s/err", folder);
     test_write_text(in, input ? input : "");
-    int fds[3] = {open_high(input ? in : "/dev/null", O_RDONLY), open_high(out, O_WRONLY | O_CREAT),
-                  open_high(err, O_WRONLY | O_CREAT)};
+    int fds[3] = {open_high(input ? in : "/dev/null", O_RDONLY),
+                  open_high(out, O_WRONLY | O_CREAT), open_high(err, O_WRONLY | O_CREAT)};
     test_process process = {.pid = start(argv, environment, fds)};
     for (int i = 0; i < 3; i++)
         close(fds[i]);

@@ -1,8 +1,9 @@
 /*
- * Runs Criterion's tests without Criterion's runner: its child processes map a memory arena where the
- * thread sanitizer keeps its own, so that a program built with -Db_sanitize=thread cannot start. Linked into the test
- * programs of such builds only, this file takes the place of the runner's main and of what
- * assertions call: every test runs in a fork, failures are printed, the exit code counts.
+ * Runs Criterion's tests without Criterion's runner: its child processes map a memory
+ * arena where the thread sanitizer keeps its own, so that a program built with
+ * -Db_sanitize=thread cannot start. Linked into the test programs of such builds only,
+ * this file takes the place of the runner's main and of what assertions call: every test
+ * runs in a fork, failures are printed, the exit code counts.
  *
  *   thread-runner [--xml=FILE (ignored)] [PART OF A NAME]
  */
@@ -24,7 +25,8 @@ extern struct criterion_suite *__stop_cr_sts[] __attribute__((weak));
 
 static atomic_int failures; /* of the test in this process */
 
-/* ---- What assertions call ---------------------------------------------------------------------- */
+/* ---- What assertions call
+ * ---------------------------------------------------------------------- */
 
 void criterion_send_assert(struct criterion_assert_stats *stats)
 {
@@ -63,7 +65,8 @@ void criterion_test_die(const char *message, ...)
     exit(failed);
 }
 
-/* ---- Running ----------------------------------------------------------------------------------- */
+/* ---- Running
+ * ----------------------------------------------------------------------------------- */
 
 static const struct criterion_suite *suite_of(const struct criterion_test *test)
 {
@@ -118,7 +121,9 @@ static int run(struct criterion_test *test)
     if (WIFSIGNALED(status))
         return WTERMSIG(status) == test->data->signal ? passed : failed;
     int code = WEXITSTATUS(status);
-    return code == skipped || code == test->data->exit_code ? (code == skipped ? skipped : passed) : failed;
+    return code == skipped || code == test->data->exit_code
+               ? (code == skipped ? skipped : passed)
+               : failed;
 }
 
 int main(int argc, char **argv)

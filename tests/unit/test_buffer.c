@@ -100,7 +100,8 @@ Test(buffer, out_of_memory_keeps_what_was_there)
     lc_buffer_done(&buffer);
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------ */
+/* ---- JSON
+ * ------------------------------------------------------------------------------------ */
 
 static const char *json_of(lc_buffer *buffer, const char *text, size_t size)
 {
@@ -131,7 +132,8 @@ Test(buffer, json_escapes_what_must_be_and_nothing_else)
     };
     lc_buffer buffer = made(0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        cr_expect_str_eq(json_of(&buffer, rows[i].text, rows[i].size), rows[i].json, "row %zu", i);
+        cr_expect_str_eq(json_of(&buffer, rows[i].text, rows[i].size), rows[i].json,
+                         "row %zu", i);
     lc_buffer_done(&buffer);
 }
 
@@ -142,8 +144,10 @@ Test(buffer, json_is_read_back_as_it_was)
         for (int b = 0; b < 128; b++) {
             char text[2] = {(char)a, (char)b};
             json_of(&buffer, text, 2);
-            json_t *back = json_loadb(buffer.data, buffer.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-            cr_assert(back && json_string_length(back) == 2 && memcmp(json_string_value(back), text, 2) == 0,
+            json_t *back = json_loadb(buffer.data, buffer.size,
+                                      JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+            cr_assert(back && json_string_length(back) == 2 &&
+                          memcmp(json_string_value(back), text, 2) == 0,
                       "%d %d", a, b);
             json_decref(back);
         }

@@ -1,4 +1,5 @@
-/* lib/base/memory, error and clock: sizes that overflow, failing on purpose, one-line messages. */
+/* lib/base/memory, error and clock: sizes that overflow, failing on purpose, one-line
+ * messages. */
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"

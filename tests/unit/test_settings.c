@@ -1,4 +1,5 @@
-/* lib/base/settings: every kind of value, bad ones, where a value may come from and who wins. */
+/* lib/base/settings: every kind of value, bad ones, where a value may come from and who
+ * wins. */
 #include "base/memory.h"
 #include "base/settings.h"
 #include "support.h"
@@ -48,20 +49,33 @@ Test(settings, durations_and_sizes_take_units)
         const char *name, *text;
         int64_t value;
     } rows[] = {
-        {"ttl", "90", 90000},           {"ttl", "90s", 90000},      {"ttl", "1500ms", 1500},
-        {"ttl", "15m", 900000},         {"ttl", "24h", 86400000},   {"ttl", "7d", 604800000},
-        {"ttl", "1.5s", 1500},          {"ttl", "0", 0},            {"ttl", "2 h", 7200000},
-        {"store-timeout-ms", "75", 75}, {"store-timeout-ms", "2s", 2000},
-        {"memory-bytes", "65536", 65536}, {"memory-bytes", "1MiB", 1048576},
-        {"memory-bytes", "1MB", 1000000}, {"memory-bytes", "512KiB", 524288},
-        {"memory-bytes", "1GiB", 1073741824}, {"memory-bytes", "100kB", 100000},
+        {"ttl", "90", 90000},
+        {"ttl", "90s", 90000},
+        {"ttl", "1500ms", 1500},
+        {"ttl", "15m", 900000},
+        {"ttl", "24h", 86400000},
+        {"ttl", "7d", 604800000},
+        {"ttl", "1.5s", 1500},
+        {"ttl", "0", 0},
+        {"ttl", "2 h", 7200000},
+        {"store-timeout-ms", "75", 75},
+        {"store-timeout-ms", "2s", 2000},
+        {"memory-bytes", "65536", 65536},
+        {"memory-bytes", "1MiB", 1048576},
+        {"memory-bytes", "1MB", 1000000},
+        {"memory-bytes", "512KiB", 524288},
+        {"memory-bytes", "1GiB", 1073741824},
+        {"memory-bytes", "100kB", 100000},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        cr_expect_eq(set(rows[i].name, rows[i].text), 0, "%s=%s: %s", rows[i].name, rows[i].text, err.message);
+        cr_expect_eq(set(rows[i].name, rows[i].text), 0, "%s=%s: %s", rows[i].name,
+                     rows[i].text, err.message);
         int64_t got = strcmp(rows[i].name, "ttl") == 0 ? settings.ttl_ms
-                      : strcmp(rows[i].name, "memory-bytes") == 0 ? settings.memory_bytes
-                                                                  : settings.store_timeout_ms;
-        cr_expect_eq(got, rows[i].value, "%s=%s gave %lld", rows[i].name, rows[i].text, (long long)got);
+                      : strcmp(rows[i].name, "memory-bytes") == 0
+                          ? settings.memory_bytes
+                          : settings.store_timeout_ms;
+        cr_expect_eq(got, rows[i].value, "%s=%s gave %lld", rows[i].name, rows[i].text,
+                     (long long)got);
     }
 }
 
@@ -70,23 +84,34 @@ Test(settings, bad_values_are_refused_by_name_value_and_what_is_allowed)
     static const struct {
         const char *name, *text, *says;
     } rows[] = {
-        {"threshold", "1.5", "from 0 to 1"},   {"threshold", "-0.1", "\"-0.1\""},
-        {"threshold", "high", "a number"},     {"threshold", "", "\"\""},
-        {"threshold", "0,9", "a number"},      {"threshold", "nan", "a number"},
-        {"threshold", "inf", "a number"},      {"threshold", "1e-1", "a number"},
-        {"ttl", "soon", "a duration"},         {"ttl", "-1", "a duration"},
-        {"ttl", "5 parsecs", "a duration"},    {"ttl", "1.0001ms", "a duration"},
-        {"ttl", "99999999999999999999", "a duration"}, {"ttl", ".", "a duration"},
+        {"threshold", "1.5", "from 0 to 1"},
+        {"threshold", "-0.1", "\"-0.1\""},
+        {"threshold", "high", "a number"},
+        {"threshold", "", "\"\""},
+        {"threshold", "0,9", "a number"},
+        {"threshold", "nan", "a number"},
+        {"threshold", "inf", "a number"},
+        {"threshold", "1e-1", "a number"},
+        {"ttl", "soon", "a duration"},
+        {"ttl", "-1", "a duration"},
+        {"ttl", "5 parsecs", "a duration"},
+        {"ttl", "1.0001ms", "a duration"},
+        {"ttl", "99999999999999999999", "a duration"},
+        {"ttl", ".", "a duration"},
         {"ttl", "1s2", "a duration"},
         {"store-timeout-ms", "0", "from 1 ms to 60000 ms"},
-        {"memory-bytes", "10", "a size"},      {"memory-bytes", "1.5B", "a size"},
-        {"max-tokens", "1.5", "a whole number"}, {"max-tokens", "0x10", "a whole number"},
+        {"memory-bytes", "10", "a size"},
+        {"memory-bytes", "1.5B", "a size"},
+        {"max-tokens", "1.5", "a whole number"},
+        {"max-tokens", "0x10", "a whole number"},
         {"store", "a\nb", "without line breaks"},
         {"openai-api-key", "s3cret\n", "(hidden)"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        cr_expect_eq(set(rows[i].name, rows[i].text), LLMCACHE_SETTING, "%s=%s", rows[i].name, rows[i].text);
-        cr_expect(strstr(err.message, rows[i].name) && strstr(err.message, rows[i].says), "%s", err.message);
+        cr_expect_eq(set(rows[i].name, rows[i].text), LLMCACHE_SETTING, "%s=%s",
+                     rows[i].name, rows[i].text);
+        cr_expect(strstr(err.message, rows[i].name) && strstr(err.message, rows[i].says),
+                  "%s", err.message);
         cr_expect_null(strstr(err.message, "s3cret"));
     }
     cr_expect_str_eq(settings.store, "sqlite:");
@@ -101,7 +126,8 @@ Test(settings, unknown_names_are_refused)
     cr_assert_eq(set("", "1"), LLMCACHE_SETTING);
 }
 
-/* ---- Where values come from ------------------------------------------------------------------ */
+/* ---- Where values come from
+ * ------------------------------------------------------------------ */
 
 static int read_environment(const char *env_file)
 {
@@ -118,7 +144,8 @@ Test(settings, option_beats_environment_beats_file_beats_default)
     setenv("LLMCACHE_MODEL", "from-environment", 1);
     setenv("LLMCACHE_POLICY", "exact", 1);
     cr_assert_eq(set("policy", "default"), 0);
-    cr_assert_eq(read_environment("LLMCACHE_MODEL=from-file\nLLMCACHE_LISTEN=127.0.0.1:9\n"), 0);
+    cr_assert_eq(
+        read_environment("LLMCACHE_MODEL=from-file\nLLMCACHE_LISTEN=127.0.0.1:9\n"), 0);
     cr_assert_str_eq(settings.model, "from-environment");
     cr_assert_str_eq(settings.policy, "default");
     cr_assert_str_eq(settings.listen, "127.0.0.1:9");
@@ -162,7 +189,10 @@ Test(settings, our_own_name_is_stronger_than_an_alias_and_the_first_alias_than_t
     setenv("LLMCACHE_TTL", "2", 1);
     setenv("OPENAI_BASE_URL", "http://new", 1);
     setenv("OPENAI_API_BASE", "http://old", 1);
-    cr_assert_eq(read_environment("REDIS_URL=redis://alias\nLLMCACHE_STORE=memory:\nREDIS_URL=redis://again\n"), 0);
+    cr_assert_eq(
+        read_environment(
+            "REDIS_URL=redis://alias\nLLMCACHE_STORE=memory:\nREDIS_URL=redis://again\n"),
+        0);
     cr_assert_eq(settings.ttl_ms, 2000);
     cr_assert_str_eq(settings.openai_base_url, "http://new");
     cr_assert_str_eq(settings.store, "memory:");
@@ -190,7 +220,8 @@ Test(settings, a_bad_value_names_its_variable)
 {
     setenv("CACHE_TTL", "soon", 1);
     cr_assert_eq(read_environment(NULL), LLMCACHE_SETTING);
-    cr_assert(strstr(err.message, "CACHE_TTL") && strstr(err.message, "\"soon\"") && strstr(err.message, "ttl"),
+    cr_assert(strstr(err.message, "CACHE_TTL") && strstr(err.message, "\"soon\"") &&
+                  strstr(err.message, "ttl"),
               "%s", err.message);
 }
 
@@ -209,7 +240,8 @@ Test(settings, a_secret_in_the_environment_is_not_shown_when_refused)
     cr_assert_null(strstr(err.message, "very-secret"));
 }
 
-/* ---- .env ------------------------------------------------------------------------------------ */
+/* ---- .env
+ * ------------------------------------------------------------------------------------ */
 
 Test(settings, env_files_are_read_as_shells_write_them)
 {
@@ -243,7 +275,8 @@ Test(settings, a_bad_value_in_the_file_names_the_file)
     cr_assert(strstr(err.message, ".env"), "%s", err.message);
 }
 
-/* ---- Describing and copying ------------------------------------------------------------------ */
+/* ---- Describing and copying
+ * ------------------------------------------------------------------ */
 
 Test(settings, every_row_describes_itself)
 {
@@ -253,11 +286,14 @@ Test(settings, every_row_describes_itself)
         cr_expect(*row.name && *row.type && *row.help, "row %zu", count);
         cr_expect_str_eq(row.value, row.default_value, "%s", row.name);
         cr_expect_str_eq(row.origin, "default");
-        cr_expect_eq(row.help[strlen(row.help) - 1], '.', "%s: help is a sentence", row.name);
+        cr_expect_eq(row.help[strlen(row.help) - 1], '.', "%s: help is a sentence",
+                     row.name);
         char own[128] = "LLMCACHE_";
         for (size_t i = 0; row.name[i]; i++)
-            own[9 + i] = row.name[i] == '-' ? '_' : (char)(row.name[i] & ~32), own[10 + i] = '\0';
-        cr_expect_eq(strncmp(row.environment, own, strlen(own)), 0, "%s: \"%s\"", row.name, row.environment);
+            own[9 + i] = row.name[i] == '-' ? '_' : (char)(row.name[i] & ~32),
+                    own[10 + i] = '\0';
+        cr_expect_eq(strncmp(row.environment, own, strlen(own)), 0, "%s: \"%s\"",
+                     row.name, row.environment);
     }
     cr_assert_eq(count, LC_SETTING_COUNT);
     cr_assert_eq(lc_settings_describe(NULL, SIZE_MAX, &row), LLMCACHE_NOT_FOUND);
@@ -305,9 +341,11 @@ Test(settings, survive_every_allocation_failing)
             code = lc_settings_copy(&two, &one, &err);
         failed = lc_memory_failed();
         lc_memory_fail_at(0);
-        cr_assert_eq(code, failed ? LLMCACHE_MEMORY : 0, "allocation %llu", (unsigned long long)n);
+        cr_assert_eq(code, failed ? LLMCACHE_MEMORY : 0, "allocation %llu",
+                     (unsigned long long)n);
         if (!failed)
-            cr_assert(two.ttl_ms == 5000 && strcmp(two.model, "m") == 0 && strcmp(two.store, "memory:") == 0);
+            cr_assert(two.ttl_ms == 5000 && strcmp(two.model, "m") == 0 &&
+                      strcmp(two.store, "memory:") == 0);
         lc_settings_done(&one);
         lc_settings_done(&two);
     }

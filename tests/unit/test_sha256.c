@@ -43,10 +43,12 @@ Test(sha256, a_million_bytes_in_uneven_steps)
         left -= step;
     }
     lc_sha256_end(&hash, digest);
-    cr_assert_str_eq(hex(digest), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    cr_assert_str_eq(hex(digest),
+                     "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-/* RFC 4231 §4.2 to 4.8 but 4.6, which truncates. A count stands for so many bytes of one value. */
+/* RFC 4231 §4.2 to 4.8 but 4.6, which truncates. A count stands for so many bytes of one
+ * value. */
 static const struct {
     int key_byte;
     size_t key_size;
@@ -55,16 +57,21 @@ static const struct {
     size_t data_size;
     const char *data, *digest;
 } rfc4231[] = {
-    {0x0b, 20, NULL, 0, 8, "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+    {0x0b, 20, NULL, 0, 8, "Hi There",
+     "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
     {0, 4, "Jefe", 0, 28, "what do ya want for nothing?",
      "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
-    {0xaa, 20, NULL, 0xdd, 50, NULL, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"},
-    {0, 25, "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19",
+    {0xaa, 20, NULL, 0xdd, 50, NULL,
+     "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"},
+    {0, 25,
+     "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14"
+     "\x15\x16\x17\x18\x19",
      0xcd, 50, NULL, "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"},
     {0xaa, 131, NULL, 0, 54, "Test Using Larger Than Block-Size Key - Hash Key First",
      "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
     {0xaa, 131, NULL, 0, 152,
-     "This is a test using a larger than block-size key and a larger than block-size data. "
+     "This is a test using a larger than block-size key and a larger than block-size "
+     "data. "
      "The key needs to be hashed before being used by the HMAC algorithm.",
      "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"},
 };

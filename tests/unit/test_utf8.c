@@ -24,14 +24,22 @@ Test(utf8, every_scalar_value_comes_back)
 static const struct {
     const char *what, *text;
 } forbidden[] = {
-    {"lone continuation", "\x80"},       {"overlong NUL", "\xc0\x80"},
-    {"overlong slash", "\xc1\xbf"},      {"overlong of three", "\xe0\x80\xaf"},
-    {"overlong of three", "\xe0\x9f\xbf"}, {"overlong of four", "\xf0\x80\x80\x80"},
-    {"overlong of four", "\xf0\x8f\xbf\xbf"}, {"high surrogate", "\xed\xa0\x80"},
-    {"low surrogate", "\xed\xbf\xbf"},   {"past the end", "\xf4\x90\x80\x80"},
-    {"five bytes", "\xf8\x88\x80\x80\x80"}, {"0xfe", "\xfe"},
-    {"0xff", "\xff"},                    {"second byte plain", "\xe5x\xbf"},
-    {"third byte plain", "\xe5\xbfx"},   {"fourth byte plain", "\xf0\x9f\x98x"},
+    {"lone continuation", "\x80"},
+    {"overlong NUL", "\xc0\x80"},
+    {"overlong slash", "\xc1\xbf"},
+    {"overlong of three", "\xe0\x80\xaf"},
+    {"overlong of three", "\xe0\x9f\xbf"},
+    {"overlong of four", "\xf0\x80\x80\x80"},
+    {"overlong of four", "\xf0\x8f\xbf\xbf"},
+    {"high surrogate", "\xed\xa0\x80"},
+    {"low surrogate", "\xed\xbf\xbf"},
+    {"past the end", "\xf4\x90\x80\x80"},
+    {"five bytes", "\xf8\x88\x80\x80\x80"},
+    {"0xfe", "\xfe"},
+    {"0xff", "\xff"},
+    {"second byte plain", "\xe5x\xbf"},
+    {"third byte plain", "\xe5\xbfx"},
+    {"fourth byte plain", "\xf0\x9f\x98x"},
 };
 
 Test(utf8, forbidden_sequences_are_refused_and_stepped_over)
@@ -40,7 +48,8 @@ Test(utf8, forbidden_sequences_are_refused_and_stepped_over)
         const char *text = forbidden[i].text;
         size_t length;
         cr_expect_eq(lc_utf8_length(text, strlen(text)), 0, "%s", forbidden[i].what);
-        cr_expect_eq(lc_utf8_decode(text, strlen(text), &length), 0xfffd, "%s", forbidden[i].what);
+        cr_expect_eq(lc_utf8_decode(text, strlen(text), &length), 0xfffd, "%s",
+                     forbidden[i].what);
         cr_expect_eq(length, 1, "%s", forbidden[i].what);
         cr_expect_not(lc_utf8_valid(text, strlen(text)), "%s", forbidden[i].what);
     }

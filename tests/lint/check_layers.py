@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Which file may include what: the rooms of docs/architecture.md, read from the include lines.
+
+check_layers.py SOURCE_ROOT
+"""
+import fnmatch
+import os
+import re
+import sys
+
+# A room may include itself and these. Rooms not named together do not know of each other.
+ROOMS = {
+    "base": [],
+    "net": ["base"],
+    "protocol": ["base"],
+    "decide": ["base"],
+    "embed": ["net", "base"],
+    "index": ["net", "base"],
+    "store": ["net", "base"],
+    "provider": ["net", "base"],
+    "ask": ["protocol", "decide", "embed", "index", "store", "provider", "net", "base"],
+    "api": ["ask", "protocol", "decide", "embed", "index", "store", "provider", "net", "base"],
+}
+
+# No input or output, no clock, no locks: every rule in them is a table-driven test.
+PURE = ["protocol", "decide"]
+IMPURE_HEADERS = ["pthread.h", "threads.h", "unistd.h", "fcntl.h", "time.h", "signal.h", "poll.h",
+                  "dirent.h", "sys/*", "netinet/*", "arpa/*", "base/clock.h", "base/settings.h"]
+
+# Libraries of others stay in the files that wrap them.
+THIRD_PARTY = {
+    "curl/*": ["lib/net/*"],
+    "hiredis/*": ["lib/net/*", "lib/store/*"],
+    "sqlite3.h": ["lib/store/sqlite*"],
+    "libpq-fe.h": ["lib/store/postgres*"],
+    "jansson.h": ["lib/base/json.c", "lib/protocol/*", "cli/*", "server/*"],
+    "openssl/*": ["lib/base/sha256.c"],
+    "utf8proc.h": ["lib/base/*", "lib/protocol/*", "lib/decide/*", "lib/embed/*", "cli/*"],
+    "civetweb.h": ["server/*"],
+    "zlib.h": ["lib/net/*", "server/*"],
+}
+
+# What one program lends another.
+LENT = {"server": ["shown_json.h"]}
+
+# The system's headers that any file may have; what is missing here is somebody's library.
+SYSTEM = """alloca.h assert.h cpuid.h ctype.h dirent.h errno.h fcntl.h float.h getopt.h immintrin.h
+inttypes.h langinfo.h limits.h locale.h malloc.h math.h poll.h pthread.h sched.h signal.h stdalign.h stdarg.h
+stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h termios.h time.h
+unistd.h wchar.h arm_neon.h netdb.h""".split()
+SYSTEM_FOLDERS = ["sys/*", "netinet/*", "arpa/*", "asm/*", "linux/*"]
+
+
+def matches(name, patterns):
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+
+def check_library_include(room, header):
+    """What a file of lib/<room> may have from the library itself."""
+    target = header.split("/")[0] if "/" in header else None
+    if target is None:
+        return f'"{header}" lacks its room: write "{room}/{header}"'
+    if target not in ROOMS:
+        return f'"{header}" is in no room'
+    if target != room and target not in ROOMS[room]:
+        return f"{room} may not include {target}"
+    return None
+
+
+def check_system_include(path, header):
+    if header.startswith("llmcache/"):
+        return None if header in ("llmcache/llmcache.h", "llmcache/backend.h") else "no such public header"
+    for pattern, places in THIRD_PARTY.items():
+        if fnmatch.fnmatch(header, pattern):
+            return None if matches(path, places) else f"<{header}> belongs to {', '.join(places)}"
+    if header in SYSTEM or matches(header, SYSTEM_FOLDERS):
+        return None
+    return f"<{header}> is no header this check knows; add it to its table"
+
+
+def check_include(path, kind, header):
+    parts = path.split("/")
+    if kind == "<":
+        wrong = check_system_include(path, header)
+    elif parts[0] == "lib":
+        wrong = check_library_include(parts[1], header)
+    else:
+        wrong = f'"{header}" is not in {parts[0]}/: programs see <llmcache/...> only'
+        here = os.path.join(os.path.dirname(path), header)
+        if os.path.exists(here) or header in LENT.get(parts[0], []):
+            wrong = None
+    if not wrong and parts[0] == "lib" and parts[1] in PURE and matches(header, IMPURE_HEADERS):
+        wrong = f"{parts[1]} is pure, <{header}> is not"
+    return wrong
+
+
+def files_below(*folders):
+    for folder in folders:
+        for where, _, names in os.walk(folder):
+            for name in sorted(names):
+                if name.endswith((".c", ".h", ".def")):
+                    yield os.path.join(where, name)
+
+
+def main(root):
+    os.chdir(root)
+    wrong, seen = [], 0
+    for path in files_below("lib", "cli", "server", "include"):
+        for number, line in enumerate(open(path, encoding="utf-8"), 1):
+            found = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
+            if not found:
+                continue
+            seen += 1
+            why = check_include(path, found[1], found[2])
+            if why:
+                wrong.append(f"{path}:{number}: {why}")
+    print("\n".join(wrong) or f"{seen} includes are as the rooms allow")
+    return 1 if wrong or not seen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
