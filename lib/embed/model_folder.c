@@ -15,9 +15,9 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#define SUFFIX ".gguf"
+#define SUFFIX      ".gguf"
 #define SUFFIX_SIZE 5
-#define MAX_NAME 96
+#define MAX_NAME    96
 
 void lc_model_file_done(lc_model_file *file)
 {
@@ -62,7 +62,7 @@ int lc_model_name_ok(const char *name)
     return 1;
 }
 
-/* ---- One file -- */
+/* ---- One file -------------------------------------------------------------------- */
 
 /* "PATH/NAME.gguf" with another ending. */
 static char *sibling(const char *path, const char *ending)
@@ -85,7 +85,8 @@ static char *name_of(const char *path)
     return sibling(slash ? slash + 1 : path, "");
 }
 
-/* For a file without a manifest: the table's advice for its name, and the file's own words. */
+/* For a file without a manifest: the table's advice for its name, and the file's own
+ * words. */
 static int guess_facts(lc_model_file *file, const lc_gguf *gguf, llmcache_error *err)
 {
     const lc_model_row *row = lc_model_row_of(file->name);
@@ -144,7 +145,7 @@ static int load(const char *path, int weights, lc_model_file *out, llmcache_erro
     return rc;
 }
 
-/* ---- The folder -- */
+/* ---- The folder ------------------------------------------------------------------ */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -152,20 +153,20 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* The paths of all model files, sorted by name. Free each and the array. */
-typedef struct paths {
+typedef struct path_list {
     char **items;
     size_t count;
     size_t room;
-} paths;
+} path_list;
 
-static void paths_done(paths *paths)
+static void paths_done(path_list *paths)
 {
     for (size_t i = 0; i < paths->count; i++)
         lc_free(paths->items[i]);
     lc_free(paths->items);
 }
 
-static int add_path(paths *paths, const char *folder, const char *name)
+static int add_path(path_list *paths, const char *folder, const char *name)
 {
     if (paths->count == paths->room) {
         size_t room = paths->room ? 2 * paths->room : 16;
@@ -185,7 +186,7 @@ static int add_path(paths *paths, const char *folder, const char *name)
     return 0;
 }
 
-static int list(const char *folder, paths *paths, llmcache_error *err)
+static int list(const char *folder, path_list *paths, llmcache_error *err)
 {
     DIR *open = opendir(folder);
     int rc = 0;
@@ -210,7 +211,7 @@ static int list(const char *folder, paths *paths, llmcache_error *err)
 int lc_models_each(const char *setting, int (*fn)(void *user, const lc_model_file *file),
                    void *user, llmcache_error *err)
 {
-    paths paths = {0};
+    path_list paths = {0};
     char *folder;
     int rc = lc_models_folder(setting, &folder, err);
     if (rc)
@@ -219,7 +220,8 @@ int lc_models_each(const char *setting, int (*fn)(void *user, const lc_model_fil
     for (size_t i = 0; rc == 0 && i < paths.count; i++) {
         lc_model_file file = {0};
         rc = load(paths.items[i], 0, &file, err);
-        if (rc == LLMCACHE_CORRUPT || rc == LLMCACHE_UNSUPPORTED || rc == LLMCACHE_NOT_FOUND) {
+        if (rc == LLMCACHE_CORRUPT || rc == LLMCACHE_UNSUPPORTED ||
+            rc == LLMCACHE_NOT_FOUND) {
             rc = 0; /* not a model, or gone meanwhile: it does not hide the others */
             continue;
         }
@@ -232,7 +234,7 @@ int lc_models_each(const char *setting, int (*fn)(void *user, const lc_model_fil
     return rc;
 }
 
-/* ---- Finding -- */
+/* ---- Finding --------------------------------------------------------------------- */
 
 static int absent(const char *name, llmcache_error *err)
 {
@@ -241,7 +243,8 @@ static int absent(const char *name, llmcache_error *err)
                        "there is no model yet: llmcache-cli model pull gets one");
     if (lc_model_row_of(name))
         return lc_fail(err, LLMCACHE_NOT_FOUND,
-                       "model %s is not here: llmcache-cli model pull %s gets it", name, name);
+                       "model %s is not here: llmcache-cli model pull %s gets it", name,
+                       name);
     return lc_fail(err, LLMCACHE_NOT_FOUND,
                    "there is no model %.96s: see llmcache-cli model list", name);
 }
@@ -254,7 +257,7 @@ static int is_named(const char *path, const char *name)
     return strncasecmp(path, name, size) == 0 && strcasecmp(path + size, SUFFIX) == 0;
 }
 
-static const char *path_named(const paths *paths, const char *name)
+static const char *path_named(const path_list *paths, const char *name)
 {
     for (size_t i = 0; i < paths->count; i++)
         if (is_named(paths->items[i], name))
@@ -263,7 +266,7 @@ static const char *path_named(const paths *paths, const char *name)
 }
 
 /* The first of the table's models that is there; otherwise the only file there is. */
-static const char *default_path(const paths *paths)
+static const char *default_path(const path_list *paths)
 {
     const char *path = NULL;
     const lc_model_row *row;
@@ -275,7 +278,7 @@ static const char *default_path(const paths *paths)
 int lc_model_find(const char *setting, const char *name, int weights, lc_model_file *file,
                   llmcache_error *err)
 {
-    paths paths = {0};
+    path_list paths = {0};
     char *folder;
     name = name ? name : "";
     size_t size = strlen(name);

@@ -1,4 +1,5 @@
-/* Reading and writing manifests. A manifest of another size of file is an old one and does not count. */
+/* Reading and writing manifests. A manifest of another size of file is an old one and
+ * does not count. */
 #include "embed/model_manifest.h"
 
 #include "base/error.h"
@@ -55,7 +56,8 @@ static int take_facts(const lc_json *root, lc_model_file *file, llmcache_error *
     return 0;
 }
 
-int lc_manifest_read(const char *path, uint64_t bytes, lc_model_file *file, llmcache_error *err)
+int lc_manifest_read(const char *path, uint64_t bytes, lc_model_file *file,
+                     llmcache_error *err)
 {
     char *text = lc_alloc(MAX_MANIFEST);
     lc_json *root = NULL;
@@ -93,6 +95,6 @@ void lc_manifest_write(const lc_model_file *file, lc_buffer *out)
     put_text(out, "languages", file->languages);
     put_text(out, "sha256", file->sha256);
     put_text(out, "weights", file->weights);
-    lc_buffer_format(out, "  \"threshold\": %.6g,\n  \"bytes\": %llu\n}\n", file->threshold,
-                     (unsigned long long)file->bytes);
+    lc_buffer_format(out, "  \"threshold\": %.6g,\n  \"bytes\": %llu\n}\n",
+                     file->threshold, (unsigned long long)file->bytes);
 }

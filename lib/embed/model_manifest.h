@@ -1,12 +1,15 @@
-/* The manifest beside a model file: a small JSON object with what the file itself does not say. */
+/* The manifest beside a model file: a small JSON object with what the file itself does
+ * not say. */
 #ifndef LC_EMBED_MODEL_MANIFEST_H
 #define LC_EMBED_MODEL_MANIFEST_H
 
 #include "base/buffer.h"
 #include "embed/model_folder.h"
 
-/* Fills what the manifest says; LLMCACHE_NOT_FOUND if there is none that fits a file of `bytes` bytes. */
-int lc_manifest_read(const char *path, uint64_t bytes, lc_model_file *file, llmcache_error *err);
+/* Fills what the manifest says; LLMCACHE_NOT_FOUND if there is none that fits a file of
+ * `bytes` bytes. */
+int lc_manifest_read(const char *path, uint64_t bytes, lc_model_file *file,
+                     llmcache_error *err);
 
 /* Appends the manifest of `file`. */
 void lc_manifest_write(const lc_model_file *file, lc_buffer *out);

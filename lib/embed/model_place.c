@@ -1,7 +1,8 @@
 /*
- * Placing a model: it is written under a hidden name in the models folder itself, made durable, and renamed;
- * so a file of a model's name is always whole. The old manifest goes before the rename and the new one
- * comes after it: a crash between leaves a model without a manifest, never one with a false one.
+ * Placing a model: it is written under a hidden name in the models folder itself, made
+ * durable, and renamed; so a file of a model's name is always whole. The old manifest
+ * goes before the rename and the new one comes after it: a crash between leaves a model
+ * without a manifest, never one with a false one.
  */
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -61,7 +62,7 @@ int lc_file_hash(const char *path, const char *step, const lc_ticker *ticker,
     return rc;
 }
 
-/* ---- Drafts -- */
+/* ---- Drafts ---------------------------------------------------------------------- */
 
 /* mkdir -p; `path` is changed meanwhile and left as it was. */
 static int make_folders(char *path, llmcache_error *err)
@@ -71,10 +72,12 @@ static int make_folders(char *path, llmcache_error *err)
         int failed = mkdir(path, 0777) && errno != EEXIST;
         *slash = '/';
         if (failed)
-            return lc_fail(err, LLMCACHE_IO, "cannot make folder %s: %s", path, strerror(errno));
+            return lc_fail(err, LLMCACHE_IO, "cannot make folder %s: %s", path,
+                           strerror(errno));
     }
     if (mkdir(path, 0777) && errno != EEXIST)
-        return lc_fail(err, LLMCACHE_IO, "cannot make folder %s: %s", path, strerror(errno));
+        return lc_fail(err, LLMCACHE_IO, "cannot make folder %s: %s", path,
+                       strerror(errno));
     return 0;
 }
 
@@ -95,7 +98,8 @@ static int open_draft(lc_model_draft *draft, llmcache_error *err)
 {
     char name[64];
     do {
-        snprintf(name, sizeof name, ".draft-%ld-%lld", (long)getpid(), (long long)lc_mono_ns());
+        snprintf(name, sizeof name, ".draft-%ld-%lld", (long)getpid(),
+                 (long long)lc_mono_ns());
         lc_free(draft->path);
         draft->path = path_in(draft->folder, name, "");
         if (!draft->path)
@@ -106,7 +110,8 @@ static int open_draft(lc_model_draft *draft, llmcache_error *err)
         return 0;
     lc_free(draft->path);
     draft->path = NULL;
-    return lc_fail(err, LLMCACHE_IO, "cannot write in %s: %s", draft->folder, strerror(errno));
+    return lc_fail(err, LLMCACHE_IO, "cannot write in %s: %s", draft->folder,
+                   strerror(errno));
 }
 
 int lc_model_draft_new(const char *setting, lc_model_draft *out, llmcache_error *err)
@@ -135,7 +140,7 @@ void lc_model_draft_done(lc_model_draft *draft)
     *draft = (lc_model_draft){.file = -1};
 }
 
-/* ---- Placing -- */
+/* ---- Placing --------------------------------------------------------------------- */
 
 static int write_all(int file, const char *bytes, size_t size)
 {
