@@ -1,4 +1,5 @@
-/* What encoder_load.c (making) and encoder_run.c (running) share. */
+/* What encoder_load.c and encoder_convert.c (making) and encoder_run.c (running) share.
+ */
 #ifndef LC_EMBED_ENCODER_INSIDE_H
 #define LC_EMBED_ENCODER_INSIDE_H
 
@@ -44,5 +45,17 @@ struct lc_encoder {
     float *vectors; /* gains and biases of all norms */
     void *weights, *numbers; /* of all matrices */
 };
+
+/* One tensor to be converted into (a part of) a placed matrix. */
+typedef struct lc_weight_job {
+    lc_matrix *matrix;
+    size_t first_output;
+    const lc_gguf_tensor *weight, *bias;
+    float factor; /* what weights and bias are multiplied with */
+} lc_weight_job;
+
+/* `threads` 0: two, if there are two CPUs. */
+int lc_convert_weights(const lc_gguf *gguf, const lc_weight_job *jobs, size_t job_count,
+                       unsigned threads, llmcache_error *err);
 
 #endif

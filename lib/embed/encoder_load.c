@@ -1,8 +1,6 @@
 /*
  * Making an encoder from a GGUF file: the shape from its keys, the tables left where they
- * are, the matrices converted into one block in the order of their use. Conversion is the
- * slow part and is shared out to a few threads by tensor; what each has written does not
- * depend on who did it.
+ * are, the matrices noted for conversion into one block in the order of their use.
  *
  * Every tensor of the file must be one that the graph uses: a model with a part that is
  * not understood here would give vectors that look right and are not.
@@ -13,27 +11,15 @@
 #include "embed/gguf_pages.h"
 
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define MAX_WIDTH   65536 /* of any row: sums of codes stay below 2^31 */
 #define MAX_LAYERS  512
 #define MAX_TOKENS  65536
-#define MAX_THREADS 16
 #define PREFIX_SIZE 48 /* of a tensor's name without .weight */
 #define HUGE_PAGE   ((size_t)2 << 20)
-
-/* One tensor to convert into (a part of) a matrix. */
-typedef struct weight_job {
-    lc_matrix *matrix;
-    size_t first_output;
-    const lc_gguf_tensor *weight, *bias;
-    float factor; /* what weights and bias are multiplied with */
-} weight_job;
 
 /* One model being loaded. */
 typedef struct loader {
@@ -41,17 +27,12 @@ typedef struct loader {
     lc_encoder *encoder;
     llmcache_error *err;
     unsigned char *used; /* for each tensor of the file */
-    weight_job *jobs;
+    lc_weight_job *jobs;
     size_t job_count;
     float *next_vector; /* free part of encoder->vectors */
-    atomic_size_t next_job;
-    _Atomic(const lc_gguf_tensor *)
-        not_finite; /* a tensor in which a thread found such numbers */
-    atomic_int out_of_memory;
 } loader;
 
-/* ---- Keys
- * ------------------------------------------------------------------------------------ */
+/* ---- Keys ------------------------------------------------------------------------- */
 
 static int out_of_range(loader *load, const char *key, uint32_t value)
 {
@@ -141,8 +122,7 @@ static int read_shape(loader *load)
     return read_pooling(load);
 }
 
-/* ---- Tensors
- * --------------------------------------------------------------------------------- */
+/* ---- Tensors ---------------------------------------------------------------------- */
 
 /*
  * A tensor of rows of `width` numbers, `rows` of them (0: any number). NULL with *err
@@ -237,7 +217,7 @@ static int take_weight(loader *load, const char *prefix, lc_matrix *matrix,
                        size_t first_output, size_t outputs, float factor)
 {
     char name[LC_GGUF_NAME_SIZE];
-    weight_job job = {matrix, first_output, NULL, NULL, factor};
+    lc_weight_job job = {matrix, first_output, NULL, NULL, factor};
     snprintf(name, sizeof name, "%s.weight", prefix);
     job.weight = take_tensor(load, name, matrix->inputs, outputs);
     if (!job.weight)
@@ -250,8 +230,7 @@ static int take_weight(loader *load, const char *prefix, lc_matrix *matrix,
     return 0;
 }
 
-/* ---- Layers
- * ---------------------------------------------------------------------------------- */
+/* ---- Layers ----------------------------------------------------------------------- */
 
 /* The matrices of one layer: tensor names, and where they go. */
 static int take_layer_weights(loader *load, size_t number)
@@ -302,6 +281,9 @@ static int take_head(loader *load)
 {
     lc_encoder *encoder = load->encoder;
     int rc = 0;
+    if (encoder->pooling == POOL_RANK && !encoder->classifier.inputs)
+        return lc_fail(load->err, LLMCACHE_CORRUPT,
+                       "model tensor cls.output.weight is missing");
     if (encoder->pooler.inputs)
         rc = take_weight(load, "cls", &encoder->pooler, 0, encoder->hidden, 1);
     if (!rc && encoder->classifier.inputs)
@@ -320,8 +302,7 @@ static int refuse_unknown(loader *load)
     return 0;
 }
 
-/* ---- Memory
- * ---------------------------------------------------------------------------------- */
+/* ---- Memory ----------------------------------------------------------------------- */
 
 static void *take_bytes(char **at, size_t bytes)
 {
@@ -410,72 +391,7 @@ static int make_room(loader *load)
     return 0;
 }
 
-/* ---- Conversion
- * ------------------------------------------------------------------------------ */
-
-static int convert_rows(loader *load, const weight_job *job, float *row, float *bias)
-{
-    const lc_gguf_tensor *weight = job->weight;
-    size_t inputs = weight->dims[0], outputs = weight->dims[1];
-    size_t bytes = lc_tensor_row_bytes(weight->type, inputs);
-    lc_tensor_to_float(job->bias->type, job->bias->data, outputs, bias);
-    for (size_t i = 0; i < outputs; i++) {
-        lc_tensor_to_float(weight->type, (const char *)weight->data + i * bytes, inputs,
-                           row);
-        if (job->factor != 1)
-            for (size_t k = 0; k < inputs; k++)
-                row[k] *= job->factor;
-        if (lc_matrix_set_row(job->matrix, job->first_output + i, row,
-                              bias[i] * job->factor))
-            return -1;
-    }
-    /* What was read of the file is not needed again. */
-    lc_gguf_let_go(load->gguf, weight);
-    return 0;
-}
-
-/* A thread's share of the jobs. */
-static void *convert_some(void *user)
-{
-    loader *load = user;
-    const lc_encoder *encoder = load->encoder;
-    size_t widest = encoder->inner > encoder->hidden ? encoder->inner : encoder->hidden;
-    float *rows = lc_alloc_array(2 * widest, sizeof *rows);
-    if (!rows) {
-        atomic_store(&load->out_of_memory, 1);
-        return NULL;
-    }
-    size_t number;
-    while ((number = atomic_fetch_add(&load->next_job, 1)) < load->job_count) {
-        const weight_job *job = &load->jobs[number];
-        if (convert_rows(load, job, rows, rows + widest))
-            atomic_store(&load->not_finite, job->weight);
-    }
-    lc_free(rows);
-    return NULL;
-}
-
-static int convert_matrices(loader *load, unsigned threads)
-{
-    pthread_t others[MAX_THREADS];
-    unsigned started = 0;
-    if (threads == 0)
-        threads = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
-    while (started + 1 < threads && started < MAX_THREADS &&
-           pthread_create(&others[started], NULL, convert_some, load) == 0)
-        started++;
-    convert_some(load);
-    for (unsigned i = 0; i < started; i++)
-        pthread_join(others[i], NULL);
-    const lc_gguf_tensor *bad = atomic_load(&load->not_finite);
-    if (bad)
-        return lc_fail(load->err, LLMCACHE_CORRUPT,
-                       "model tensor %s holds what is not a number", bad->name);
-    return atomic_load(&load->out_of_memory) ? lc_fail_memory(load->err) : 0;
-}
-
-/* ---- The whole
- * ------------------------------------------------------------------------------- */
+/* ---- The whole -------------------------------------------------------------------- */
 
 static int load_model(loader *load, unsigned threads)
 {
@@ -499,12 +415,12 @@ static int load_model(loader *load, unsigned threads)
         rc = take_head(load);
     if (!rc)
         rc = refuse_unknown(load);
-    if (!rc && encoder->pooling == POOL_RANK && !encoder->classifier.inputs)
-        rc = lc_fail(load->err, LLMCACHE_CORRUPT,
-                     "model tensor cls.output.weight is missing");
     if (!rc)
         rc = place_matrices(load, walk);
-    return rc ? rc : convert_matrices(load, threads);
+    if (rc)
+        return rc;
+    return lc_convert_weights(load->gguf, load->jobs, load->job_count, threads,
+                              load->err);
 }
 
 int lc_encoder_new(const lc_gguf *gguf, const lc_encoder_options *options,

@@ -50,8 +50,7 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* ---- Scratch
- * --------------------------------------------------------------------------------- */
+/* ---- Scratch ---------------------------------------------------------------------- */
 
 int lc_scratch_new(lc_scratch **scratch, llmcache_error *err)
 {
@@ -125,8 +124,7 @@ static int prepare(block *run, lc_scratch *scratch, llmcache_error *err)
     return 0;
 }
 
-/* ---- The graph
- * ------------------------------------------------------------------------------- */
+/* ---- The graph -------------------------------------------------------------------- */
 
 static void look_up(const lc_table *table, size_t row, size_t width, float *out)
 {
@@ -252,8 +250,7 @@ static void run_layers(const block *run, const lc_tokens *texts, size_t count)
     }
 }
 
-/* ---- Results
- * --------------------------------------------------------------------------------- */
+/* ---- Results ---------------------------------------------------------------------- */
 
 /* The mean of the rows, or the first. */
 static void pool(const lc_encoder *encoder, const float *x, size_t rows, float *vector)
@@ -292,8 +289,7 @@ static void score(const block *run, const float *x, float *result)
     *result = run->y[0];
 }
 
-/* ---- Blocks of texts
- * ------------------------------------------------------------------------- */
+/* ---- Blocks of texts -------------------------------------------------------------- */
 
 static int check_texts(const lc_encoder *encoder, const lc_tokens *texts, size_t count,
                        llmcache_error *err)

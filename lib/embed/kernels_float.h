@@ -27,8 +27,7 @@
 /* Added to a float below 2^22, it leaves the nearest integer in the low bits. */
 #define ROUNDER 12582912.0f /* 1.5 * 2^23 */
 
-/* ---- Partial vectors and sums
- * ---------------------------------------------------------------- */
+/* ---- Partial vectors and sums ----------------------------------------------------- */
 
 INLINE vec load_part(const float *x, size_t count, float fill)
 {
@@ -45,8 +44,7 @@ INLINE void store_part(float *x, vec value, size_t count)
     memcpy(x, lanes, count * sizeof *x);
 }
 
-/* ---- Quantisation
- * ---------------------------------------------------------------------------- */
+/* ---- Quantisation ----------------------------------------------------------------- */
 
 INLINE void find_range(const float *x, size_t count, float *low, float *high)
 {
@@ -102,8 +100,7 @@ LC_TARGET static void restore(const lc_packed *weights, const int32_t *sums,
     }
 }
 
-/* ---- Element-wise
- * ---------------------------------------------------------------------------- */
+/* ---- Element-wise ------------------------------------------------------------------ */
 
 LC_TARGET static void add(float *x, const float *y, size_t count)
 {
@@ -181,8 +178,7 @@ LC_TARGET static void softmax(float *x, size_t count)
         v_store(x + i, v_mul(v_load(x + i), part));
 }
 
-/* ---- Rows
- * ------------------------------------------------------------------------------------ */
+/* ---- Rows ------------------------------------------------------------------------- */
 
 /* Four sums in flight hide the addition's latency; their order is fixed by the count
  * alone. */
@@ -250,8 +246,7 @@ LC_TARGET static void add_norm(float *x, const float *y, size_t count, const flo
         x[i] = (x[i] - mean) * factor * gain[i] + bias[i];
 }
 
-/* ---- Products
- * -------------------------------------------------------------------------------- */
+/* ---- Products --------------------------------------------------------------------- */
 
 /* Tiles have at most eight rows; their count is a constant to the compiler in each case.
  */

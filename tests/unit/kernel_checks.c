@@ -21,8 +21,7 @@ static const char *wrong(const char *format, ...)
     return said;
 }
 
-/* ---- Material
- * -------------------------------------------------------------------------------- */
+/* ---- Material --------------------------------------------------------------------- */
 
 static uint32_t next_random(uint32_t *state) /* xorshift, Marsaglia 2003 */
 {
@@ -67,8 +66,7 @@ static void put_code(const lc_kernels *kernels, void *codes, size_t i, int code)
         ((uint8_t *)codes)[i] = (uint8_t)(code - (int)kernels->code_offset);
 }
 
-/* ---- Integers: equal in all variants
- * --------------------------------------------------------- */
+/* ---- Integers: equal in all variants ---------------------------------------------- */
 
 static const char *compare_codes(const lc_kernels *kernels, const float *x, size_t count,
                                  const char *kind)
@@ -229,8 +227,7 @@ static const char *check_sums(const lc_kernels *kernels)
     return bad;
 }
 
-/* ---- Floats: near enough, and each row by itself
- * --------------------------------------------- */
+/* ---- Floats: near enough, and each row by itself ---------------------------------- */
 
 static const char *compare_products(const packing *sample, size_t rows, uint32_t *seed)
 {
