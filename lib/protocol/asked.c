@@ -116,15 +116,15 @@ lc_asked lc_asked_find(lc_protocol protocol, const lc_tree *body)
             look_at_last(input, &asked);
         break;
     case LC_PROTOCOL_COMPLETIONS:
-    case LC_PROTOCOL_EMBEDDINGS:
-        /* A prompt is a text to go on with, where its last blank counts; an input is not
-         * a question. */
-        asked.content =
-            protocol == LC_PROTOCOL_COMPLETIONS ? lc_tree_find(body, "prompt") : input;
+        /* A prompt is gone on with from its very end, where a blank counts. */
+        asked.content = lc_tree_find(body, "prompt");
         if (!lc_tree_is_type(asked.content, LC_TREE_STRING))
             asked.content = NULL;
         asked.trim = 0;
-        asked.why_not = lc_protocol_name(protocol);
+        asked.why_not = "completions";
+        break;
+    case LC_PROTOCOL_EMBEDDINGS:
+        asked.why_not = "embeddings";
         break;
     default:
         asked.why_not = "protocol";

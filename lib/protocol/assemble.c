@@ -19,6 +19,8 @@ static const lc_assembly *assembly_for(lc_protocol protocol)
         return &lc_assembly_completion;
     case LC_PROTOCOL_MESSAGES:
         return &lc_assembly_message;
+    case LC_PROTOCOL_RESPONSES:
+        return &lc_assembly_response;
     default:
         return NULL;
     }

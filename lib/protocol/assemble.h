@@ -34,6 +34,7 @@ typedef struct lc_assembly {
 extern const lc_assembly lc_assembly_chat;
 extern const lc_assembly lc_assembly_completion;
 extern const lc_assembly lc_assembly_message;
+extern const lc_assembly lc_assembly_response;
 
 /* Remembers the first thing that went wrong. Gives 0, for the stream is read on. */
 int lc_assembler_spoil(lc_assembler *assembler, const char *why);

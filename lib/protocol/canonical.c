@@ -45,9 +45,9 @@ void lc_canonical_bytes(lc_canonical *form, const void *bytes, size_t size)
 
 static void put_string(lc_canonical *form, const char *text, size_t size)
 {
-    const char *normal;
-    size_t normal_size;
-    if (lc_normal_form(text, size, &normal, &normal_size)) {
+    const char *normal = text;
+    size_t normal_size = size;
+    if (!form->exact && lc_normal_form(text, size, &normal, &normal_size)) {
         form->status = LLMCACHE_MEMORY;
         return;
     }
@@ -201,6 +201,7 @@ void lc_canonical_value(lc_canonical *form, const lc_tree *value)
 
 void lc_canonical_init(lc_canonical *form, const char *purpose)
 {
+    form->exact = 0;
     form->used = 0;
     form->status = 0;
     lc_sha256_init(&form->hash);

@@ -13,6 +13,7 @@
 
 typedef struct lc_canonical {
     lc_sha256 hash;
+    int exact;                  /* strings as they are, not in NFC; set it after init */
     size_t used;
     unsigned char waiting[192]; /* so that the hash is called for blocks, not for bytes */
     int status; /* 0, LLMCACHE_MEMORY, or LLMCACHE_INVALID: an exponent beyond reason */

@@ -27,6 +27,8 @@ static int digest_context(const lc_tree *body, unsigned key_fields, lc_question 
 {
     lc_canonical form;
     lc_canonical_init(&form, "llmcache question 1");
+    form.exact = question->protocol ==
+                 LC_PROTOCOL_EMBEDDINGS; /* a vector differs with every byte */
     const char *name = lc_protocol_name(question->protocol);
     lc_canonical_bytes(&form, name, strlen(name));
     lc_tree **members = lc_tree_sorted(body);

@@ -73,6 +73,8 @@ static int play(lc_protocol protocol, lc_player *player)
         return lc_play_completion(player);
     case LC_PROTOCOL_MESSAGES:
         return lc_play_message(player);
+    case LC_PROTOCOL_RESPONSES:
+        return lc_play_response(player);
     default:
         return LLMCACHE_UNSUPPORTED;
     }

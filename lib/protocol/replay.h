@@ -20,6 +20,7 @@ typedef struct lc_player {
 int lc_play_chat(lc_player *player);
 int lc_play_completion(lc_player *player);
 int lc_play_message(lc_player *player);
+int lc_play_response(lc_player *player);
 
 /* The next piece of a text: where the one that begins at `at` ends. Never inside a
  * character. */

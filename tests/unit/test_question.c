@@ -264,7 +264,7 @@ Test(question, says_what_may_be_matched)
          "hi"},
         {LC_PROTOCOL_COMPLETIONS, "{\"prompt\":\"go on \"}", "completions", "go on "},
         {LC_PROTOCOL_COMPLETIONS, "{\"prompt\":[\"a\",\"b\"]}", "completions", NULL},
-        {LC_PROTOCOL_EMBEDDINGS, "{\"input\":\"x\"}", "embeddings", "x"},
+        {LC_PROTOCOL_EMBEDDINGS, "{\"input\":\"x\"}", "embeddings", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         lc_question q = read_one(rows[i].protocol, rows[i].body);
@@ -492,7 +492,8 @@ Test(question, what_is_written_can_be_read)
         const char *system = i < 3 ? "be brief" : NULL;
         cr_assert_eq(lc_body_write(protocols[i], "m", system, text, 10, &body, NULL), 0);
         lc_question q = read_sized(protocols[i], body.data, body.size, 0);
-        cr_expect_str_eq(q.text, text);
+        if (protocols[i] != LC_PROTOCOL_EMBEDDINGS)
+            cr_expect_str_eq(q.text, text);
         cr_expect_str_eq(q.model, "m");
         lc_question_done(&q);
         lc_buffer_done(&body);
