@@ -1,0 +1,217 @@
+/* Managing the cache over HTTP: what it does, and who may. */
+#include "llmcache_server.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+TestSuite(server_cache, .timeout = 60);
+
+static test_server server;
+
+static void start(const char *const flags[])
+{
+    test_server_start(&server, flags, NULL);
+}
+
+static const char *ask(const char *question, const char *more)
+{
+    test_reply reply = test_server_post(&server, "/ask",
+                                        test_format("{\"question\":\"%s\"%s}", question, more));
+    cr_assert_eq(reply.status, 200, "%s", reply.body);
+    return json_string_value(json_object_get(test_json(reply.body), "id"));
+}
+
+static json_t *get(const char *path)
+{
+    test_reply reply = test_server_get(&server, path);
+    cr_assert_eq(reply.status, 200, "%s: %d %s", path, reply.status, reply.body);
+    return test_json(reply.body);
+}
+
+static size_t listed(const char *query)
+{
+    return json_array_size(json_object_get(get(test_format("/cache/entries%s", query)), "entries"));
+}
+
+static int64_t removed(const char *body)
+{
+    test_reply reply = test_server_post(&server, "/cache/purge", body);
+    cr_assert_eq(reply.status, 200, "%s: %d %s", body, reply.status, reply.body);
+    return json_integer_value(json_object_get(test_json(reply.body), "removed"));
+}
+
+/* ---- What it does ---------------------------------------------------------------------------- */
+
+Test(server_cache, list_get_delete)
+{
+    start(NULL);
+    const char *id = ask("什麼是快取？", ",\"tags\":\"zh\"");
+    ask("what is a cache?", ",\"namespace\":\"other\",\"model\":\"m2\"");
+    cr_expect_eq(listed(""), 2);
+    cr_expect_eq(listed("?namespace=other"), 1);
+    cr_expect_eq(listed("?model=m2&namespace=other"), 1);
+    cr_expect_eq(listed("?tag=zh"), 1);
+    cr_expect_eq(listed("?contains=%E5%BF%AB%E5%8F%96"), 1);
+    cr_expect_eq(listed("?older_than=3600"), 0);
+    cr_expect_eq(listed("?limit=1"), 1);
+    cr_expect_eq(listed("?id=ffffffff"), 0);
+
+    json_t *entry = get(test_format("/cache/entries/%s", id));
+    cr_expect_str_eq(json_string_value(json_object_get(entry, "question")), "什麼是快取？");
+    cr_expect(json_string_length(json_object_get(entry, "answer")) > 0);
+    cr_expect(json_is_object(json_object_get(entry, "body")));
+
+    const char *path = test_format("/cache/entries/%s", id);
+    cr_expect_eq(test_server_send(&server, "DELETE", path, NULL, NULL).status, 200);
+    cr_expect_eq(test_server_send(&server, "DELETE", path, NULL, NULL).status, 404);
+    cr_expect_eq(test_server_get(&server, path).status, 404);
+    cr_expect_eq(listed(""), 1);
+}
+
+Test(server_cache, purge_needs_a_condition)
+{
+    start(NULL);
+    ask("one", "");
+    ask("two", ",\"tags\":\"x\"");
+    ask("three", ",\"tags\":\"x,y\"");
+    cr_expect_eq(test_server_post(&server, "/cache/purge", "{}").status, 422);
+    cr_expect_eq(test_server_post(&server, "/cache/purge", "{\"tagg\":\"x\"}").status, 422);
+    cr_expect_eq(test_server_post(&server, "/cache/purge", "{\"tag\":\"x\",\"all\":true}").status, 422);
+    cr_expect_eq(test_server_post(&server, "/cache/purge", "{\"limit\":0}").status, 422);
+    cr_expect_eq(removed("{\"tag\":\"x\",\"dry_run\":true}"), 2);
+    cr_expect_eq(listed(""), 3);
+    cr_expect_eq(removed("{\"tag\":\"x\"}"), 2);
+    cr_expect_eq(listed(""), 1);
+    cr_expect_eq(removed("{\"all\":true}"), 1);
+    cr_expect_eq(listed(""), 0);
+}
+
+Test(server_cache, feedback_removes_a_wrong_answer)
+{
+    start(NULL);
+    const char *id = ask("one", "");
+    cr_expect_eq(test_server_post(&server, "/cache/feedback",
+                                  test_format("{\"id\":\"%s\",\"good\":true}", id)).status, 200);
+    cr_expect_eq(listed(""), 1);
+    cr_expect_eq(test_server_post(&server, "/cache/feedback",
+                                  test_format("{\"id\":\"%s\",\"good\":false}", id)).status, 200);
+    cr_expect_eq(listed(""), 0);
+    cr_expect_eq(test_server_post(&server, "/cache/feedback", "{\"id\":\"ffffffffffffffffffff\","
+                                                              "\"good\":false}").status, 404);
+    cr_expect_eq(test_server_post(&server, "/cache/feedback", "{\"good\":false}").status, 422);
+    cr_expect_eq(test_server_post(&server, "/cache/feedback", "{\"id\":\"x\"}").status, 422);
+}
+
+Test(server_cache, explain_and_rebuild)
+{
+    start(NULL);
+    test_reply explained = test_server_post(&server, "/cache/explain", "{\"question\":\"one\"}");
+    cr_expect_eq(explained.status, 200);
+    cr_expect(json_is_object(test_json(explained.body)));
+    cr_expect_eq(listed(""), 0, "explaining changed something");
+    test_reply rebuilt = test_server_post(&server, "/cache/rebuild", "{}");
+    cr_expect(rebuilt.status == 200 || rebuilt.status >= 400);
+    cr_expect_not_null(test_json(rebuilt.body));
+}
+
+Test(server_cache, bad_queries_name_the_parameter)
+{
+    static const struct {
+        const char *query, *name;
+    } rows[] = {{"?limit=0", "limit"}, {"?limit=x", "limit"}, {"?limit=1000000", "limit"},
+                {"?older_than=-1", "older_than"}, {"?kind=both", "kind"}};
+    start(NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        test_reply reply = test_server_get(&server, test_format("/cache/entries%s", rows[i].query));
+        cr_expect_eq(reply.status, 422, "%s", rows[i].query);
+        const json_t *error = json_object_get(test_json(reply.body), "error");
+        cr_expect_str_eq(json_string_value(json_object_get(error, "param")), rows[i].name);
+    }
+}
+
+/* ---- Who may ----------------------------------------------------------------------------------- */
+
+static int status_with(const char *method, const char *path, const char *header, const char *body)
+{
+    const char *const headers[] = {header, NULL};
+    return test_server_send(&server, method, path, header ? headers : NULL, body).status;
+}
+
+/* A web page can make a browser send requests here, but not any request. */
+Test(server_cache, without_a_key_no_web_page_gets_in)
+{
+    start(NULL);
+    static const char entries[] = "/cache/entries", all[] = "{\"all\":true}";
+    cr_expect_eq(status_with("GET", entries, "Host: evil.example", NULL), 403);
+    cr_expect_eq(status_with("GET", entries, "Host: 127.0.0.1.evil.example", NULL), 403);
+    cr_expect_eq(status_with("GET", entries, "Host: localhost.evil.example:80", NULL), 403);
+    cr_expect_eq(status_with("GET", entries, "Host: localhost", NULL), 200);
+    cr_expect_eq(status_with("GET", entries, "Host: 127.0.0.1:80", NULL), 200);
+    cr_expect_eq(status_with("GET", entries, "Origin: http://evil.example", NULL), 403);
+    cr_expect_eq(status_with("GET", entries, "Origin: null", NULL), 403);
+    cr_expect_eq(status_with("GET", entries, test_format("Origin: %s", server.url), NULL), 200);
+    cr_expect_eq(status_with("GET", entries, "X-Forwarded-For: 1.2.3.4", NULL), 403);
+    cr_expect_eq(status_with("GET", entries, "Forwarded: for=1.2.3.4", NULL), 403);
+    cr_expect_eq(status_with("POST", "/cache/purge", "Content-Type: text/plain", all), 415);
+    cr_expect_eq(status_with("POST", "/cache/purge", "Content-Type: application/x-www-form-urlencoded",
+                             all), 415);
+    cr_expect_eq(status_with("POST", "/cache/purge", "Content-Type: application/json; charset=utf-8",
+                             all), 200);
+}
+
+Test(server_cache, with_a_key_everybody_needs_it)
+{
+    start((const char *const[]){"--admin-key", "s3cret", NULL});
+    static const char entries[] = "/cache/entries";
+    cr_expect_eq(status_with("GET", entries, NULL, NULL), 401);
+    cr_expect_eq(status_with("GET", entries, "Authorization: Bearer s3cre", NULL), 401);
+    cr_expect_eq(status_with("GET", entries, "Authorization: Bearer s3cret1", NULL), 401);
+    cr_expect_eq(status_with("GET", entries, "Authorization: Basic s3cret", NULL), 401);
+    cr_expect_eq(status_with("GET", entries, "X-Admin-Key: ", NULL), 401);
+    cr_expect_eq(status_with("GET", entries, "X-Admin-Key: s3cret", NULL), 200);
+    cr_expect_eq(status_with("GET", entries, "Authorization: Bearer s3cret", NULL), 200);
+    cr_expect_eq(status_with("GET", "/health", NULL, NULL), 200);
+    test_reply refused = test_server_get(&server, entries);
+    cr_expect_not_null(test_header(&refused, "WWW-Authenticate"));
+    cr_expect_null(strstr(refused.body, "s3cret"));
+}
+
+/* ---- What is written down ------------------------------------------------------------------------- */
+
+Test(server_cache, the_log_holds_no_secrets)
+{
+    start((const char *const[]){"--admin-key", "SECRETADMIN", NULL});
+    ask("SECRETQUESTION", ",\"system\":\"SECRETSYSTEM\"");
+    status_with("GET", "/cache/entries?contains=SECRETQUERY", "X-Admin-Key: SECRETADMIN", NULL);
+    status_with("GET", "/cache/entries", "Authorization: Bearer SECRETWRONG", NULL);
+    status_with("POST", "/v1/chat/completions", "Authorization: Bearer SECRETKEY",
+                "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"SECRETCHAT\"}]}");
+    test_server_raw(&server, "NONSENSE /SECRETPATH\r\nAuthorization: SECRETBROKEN\r\n\r\n", 5000);
+    const char *log = test_server_log(&server, 5);
+    cr_assert_null(strstr(log, "SECRET"), "%s", log);
+    cr_assert_null(strstr(test_read_file(server.process.log, NULL), "SECRET"));
+}
+
+Test(server_cache, each_line_of_the_log_is_json)
+{
+    start(NULL);
+    const char *id = ask("one", "");
+    ask("one", "");
+    test_server_get(&server, "/nowhere?x=\"y\"");
+    const char *line = test_server_log(&server, 3);
+    static const char *const sources[] = {"model", "exact", NULL};
+    static const int statuses[] = {200, 200, 404};
+    for (int i = 0; i < 3; i++) {
+        size_t size = strcspn(line, "\n");
+        json_t *row = test_json(test_keep(line, size));
+        const char *source = json_string_value(json_object_get(row, "source"));
+        cr_expect_eq(json_integer_value(json_object_get(row, "status")), statuses[i]);
+        cr_expect(sources[i] ? source && strcmp(source, sources[i]) == 0 : !source);
+        if (sources[i])
+            cr_expect_str_eq(json_string_value(json_object_get(row, "id")), id);
+        cr_expect(json_is_string(json_object_get(row, "time")));
+        cr_expect(json_is_number(json_object_get(row, "ms")));
+        cr_expect_gt(json_integer_value(json_object_get(row, "bytes")), 0);
+        line += size + 1;
+    }
+}

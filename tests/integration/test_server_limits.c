@@ -1,0 +1,144 @@
+/* How many connections llmcache-server takes, what the others are told, and that idle ones starve nobody. */
+#include "llmcache_server.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+TestSuite(server_limits, .timeout = 120);
+
+static test_server server;
+
+static void start(const char *connections)
+{
+    test_server_start(&server, (const char *const[]){"--max-connections", connections, NULL}, NULL);
+}
+
+static const char live[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+
+static int ask_on(int fd)
+{
+    test_send_text(fd, live);
+    return test_raw_status(test_receive_until(fd, "}", NULL, 10000));
+}
+
+static int ask_anew(void)
+{
+    int fd = test_connect(server.port), status = ask_on(fd);
+    close(fd);
+    return status;
+}
+
+Test(server_limits, past_the_limit_is_503_with_retry_after)
+{
+    int fds[4];
+    start("4");
+    for (int i = 0; i < 4; i++) {
+        fds[i] = test_connect(server.port);
+        cr_assert_eq(ask_on(fds[i]), 200);
+    }
+    const char *refused = test_server_raw(&server, live, 5000);
+    cr_assert_eq(test_raw_status(refused), 503, "%s", refused);
+    cr_assert_not_null(strstr(refused, "\r\nRetry-After: 1\r\n"));
+    cr_assert_not_null(json_object_get(test_json(strstr(refused, "\r\n\r\n") + 4), "error"));
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(ask_on(fds[i]), 200, "connection %d", i);
+    close(fds[2]);
+    cr_assert(test_wait_until(ask_anew() == 200, 5000));
+}
+
+/* Who says nothing is told too, and does not stay. */
+Test(server_limits, a_silent_visitor_is_told_and_closed)
+{
+    start("1");
+    int holder = test_connect(server.port);
+    cr_assert_eq(ask_on(holder), 200);
+    int silent = test_connect(server.port);
+    cr_assert_eq(test_raw_status(test_receive(silent, NULL, 10000)), 503);
+    close(silent);
+    close(holder);
+}
+
+Test(server_limits, many_refused_at_once_are_all_told)
+{
+    enum { VISITORS = 200 };
+    int fds[VISITORS];
+    start("1");
+    int holder = test_connect(server.port);
+    cr_assert_eq(ask_on(holder), 200);
+    for (int i = 0; i < VISITORS; i++) {
+        fds[i] = test_connect(server.port);
+        test_send_text(fds[i], live);
+    }
+    for (int i = 0; i < VISITORS; i++) {
+        cr_expect_eq(test_raw_status(test_receive(fds[i], NULL, 10000)), 503, "visitor %d", i);
+        close(fds[i]);
+    }
+    cr_assert_eq(ask_on(holder), 200);
+}
+
+/* Idle connections up to the limit leave room for one more; each still works afterwards. */
+Test(server_limits, a_thousand_idle_connections_starve_nobody)
+{
+    enum { IDLE = 1000 };
+    struct rlimit files = {0};
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_cur < 2400)
+        cr_skip_test("the system allows too few open files");
+    int *fds = calloc(IDLE, sizeof *fds);
+    start("1100");
+    for (int i = 0; i < IDLE; i++) {
+        fds[i] = test_connect(server.port);
+        if (i % 2)
+            cr_assert_eq(ask_on(fds[i]), 200);
+    }
+    int64_t start_ms = test_now_ms();
+    cr_assert_eq(ask_anew(), 200);
+    cr_assert_lt(test_now_ms() - start_ms, 2000);
+    for (int i = 0; i < IDLE; i += 97)
+        cr_assert_eq(ask_on(fds[i]), 200, "connection %d", i);
+    for (int i = 0; i < IDLE; i++)
+        close(fds[i]);
+    free(fds);
+}
+
+/* At the limit a connection that has long been idle gives way to one that asks. */
+Test(server_limits, long_idle_connections_give_way)
+{
+    int fds[2];
+    start("2");
+    for (int i = 0; i < 2; i++)
+        fds[i] = test_connect(server.port);
+    cr_assert_eq(ask_on(fds[1]), 200);
+    cr_assert_eq(ask_anew(), 503);
+    cr_assert(test_wait_until(ask_anew() == 200, 30000));
+    size_t size = 1;
+    test_receive(fds[0], &size, 5000); /* the one idle for longest was closed, without a word */
+    cr_assert_eq(size, 0);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+Test(server_limits, streams_do_not_starve_a_new_request)
+{
+    enum { STREAMS = 20 };
+    int fds[STREAMS];
+    test_server_start(&server, (const char *const[]){"--demo-latency-ms", "3s", NULL}, NULL);
+    for (int i = 0; i < STREAMS; i++) {
+        const char *body = test_format("{\"question\":\"%d\"}", i);
+        fds[i] = test_connect(server.port);
+        test_send_text(fds[i], test_format("POST /ask HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
+                                           strlen(body), body));
+    }
+    int64_t start_ms = test_now_ms();
+    cr_assert_eq(ask_anew(), 200);
+    cr_assert_lt(test_now_ms() - start_ms, 2000);
+    for (int i = 0; i < STREAMS; i++) {
+        cr_expect_eq(test_raw_status(test_receive_until(fds[i], "}}", NULL, 20000)), 200);
+        close(fds[i]);
+    }
+}
