@@ -279,8 +279,7 @@ int gate_busy(gate_slot *slot)
     return atomic_compare_exchange_strong(&slot->state, &idle, BUSY) ? 0 : -1;
 }
 
-/* A drain that began meanwhile has not seen this connection as idle: it is closed by its
- * reply. */
+/* A drain that began meanwhile has not seen this connection as idle. */
 void gate_idle(gate_slot *slot)
 {
     int busy = BUSY;
@@ -288,6 +287,8 @@ void gate_idle(gate_slot *slot)
         return;
     atomic_store(&slot->since_ms, server_now_ms());
     atomic_compare_exchange_strong(&slot->state, &busy, IDLE);
+    if (atomic_load(&slot->gate->draining))
+        shutdown(slot->fd, SHUT_RD);
 }
 
 void gate_limit(gate_slot *slot, int64_t ms)

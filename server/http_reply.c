@@ -76,6 +76,7 @@ static void add_date(byte_buffer *out)
 void reply_head(exchange *x, byte_buffer *out, int status)
 {
     x->status = status;
+    x->close |= gate_draining(x->server->gate);
     bytes_format(out, "HTTP/1.1 %d %s\r\n", status, reply_reason(status));
     add_date(out);
     if (x->close)

@@ -216,7 +216,7 @@ int request_check(exchange *x)
     x->method = x->head_only ? "GET" : info->request_method;
     x->tail = "";
     x->shape = strncmp(x->path, "/v1/messages", 12) == 0 ? SHAPE_ANTHROPIC : SHAPE_OPENAI;
-    x->close |= !client_keeps(x) || gate_draining(x->server->gate);
+    x->close |= !client_keeps(x);
     if (check_lines(x) || check_doubles(x) || check_framing(x))
         return -1;
     return check_path(x);

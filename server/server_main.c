@@ -55,7 +55,7 @@ typedef struct web_state {
     http_server *server;
     struct mg_context *context;
     atomic_int threads;  /* workers that have started */
-    char complaint[256]; /* CivetWeb's last message while it starts */
+    char complaint[256]; /* CivetWeb's first message: what went wrong at the start */
 } web_state;
 
 /* The connection's place in the gate: looked up once, since CivetWeb does not show its
@@ -149,7 +149,7 @@ static void *on_thread(const struct mg_context *context, int type)
 static int on_message(const struct mg_connection *conn, const char *message)
 {
     web_state *web = mg_get_user_data(mg_get_context(conn));
-    if (web && !web->context)
+    if (web && !*web->complaint)
         snprintf(web->complaint, sizeof web->complaint, "%s", message);
     return 1;
 }

@@ -57,6 +57,18 @@ int llmcache_options_get(const llmcache_options *options, size_t position, llmca
     return lc_settings_describe(options ? &options->settings : NULL, position, setting);
 }
 
+const char *llmcache_options_text(const llmcache_options *options, const char *name)
+{
+    return options && name ? lc_settings_text(&options->settings, name) : NULL;
+}
+
+int llmcache_options_number(const llmcache_options *options, const char *name, double *number)
+{
+    if (!options || !name || !number)
+        return LLMCACHE_INVALID;
+    return lc_settings_number(&options->settings, name, number);
+}
+
 static int check_table(const void *options, const void *ops, unsigned version, llmcache_error *err)
 {
     if (!options || !ops)
