@@ -1,0 +1,92 @@
+/* Pairs of medians, a table and JSON. */
+#include "bench.h"
+
+#include "support.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS_MAX 101
+
+struct bench_report {
+    json_t *root, *rows;
+};
+
+bench_report *bench_new(const char *title)
+{
+    bench_report *report = malloc(sizeof *report);
+    if (!report)
+        abort();
+    report->rows = json_array();
+    report->root = json_pack("{s:s, s:o}", "title", title, "rows", report->rows);
+    printf("%s\n%-52s %12s %12s %8s %8s\n", title, "", "us", "bound us", "ratio", "aim");
+    return report;
+}
+
+static double round_us(bench_fn fn, void *user, size_t count)
+{
+    double start = test_now_us();
+    fn(user, count);
+    return (test_now_us() - start) / (double)count;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int count)
+{
+    qsort(values, (size_t)count, sizeof *values, by_value);
+    return values[count / 2];
+}
+
+double bench_compare(bench_report *report, const char *name, const char *bound_name, bench_fn fn,
+                     bench_fn bound, void *user, size_t count, int rounds, double aim)
+{
+    double ours[ROUNDS_MAX], theirs[ROUNDS_MAX];
+    rounds = rounds > ROUNDS_MAX ? ROUNDS_MAX : rounds;
+    for (int i = -1; i < rounds; i++) {
+        double us = round_us(fn, user, count);
+        double bound_us = bound ? round_us(bound, user, count) : 0;
+        if (i >= 0) {
+            ours[i] = us;
+            theirs[i] = bound_us;
+        }
+    }
+    double us = median(ours, rounds), bound_us = bound ? median(theirs, rounds) : 0;
+    double ratio = bound ? us / bound_us : 0;
+    json_array_append_new(report->rows,
+                          json_pack("{s:s, s:f, s:s, s:f, s:f, s:f}", "name", name, "us", us, "bound",
+                                    bound_name ? bound_name : "", "bound_us", bound_us, "ratio", ratio,
+                                    "aim", aim));
+    if (bound)
+        printf("%-52s %12.2f %12.2f %8.2f ", name, us, bound_us, ratio);
+    else
+        printf("%-52s %12.2f %12s %8s ", name, us, "", "");
+    if (aim > 0)
+        printf("%8.2f%s", aim, ratio > aim ? "  missed" : "");
+    printf("   %s\n", bound_name ? bound_name : "");
+    fflush(stdout);
+    return ratio;
+}
+
+void bench_note(bench_report *report, const char *name, double value, const char *unit)
+{
+    json_array_append_new(report->rows,
+                          json_pack("{s:s, s:f, s:s}", "name", name, "value", value, "unit", unit));
+    printf("%-52s %12.2f %s\n", name, value, unit);
+    fflush(stdout);
+}
+
+int bench_done(bench_report *report)
+{
+    const char *path = getenv("LLMCACHE_BENCH_JSON");
+    int failed = path && *path && json_dump_file(report->root, path, JSON_INDENT(2));
+    json_decref(report->root);
+    free(report);
+    return failed ? 1 : 0;
+}

@@ -1,0 +1,34 @@
+/*
+ * Benchmarks: each measures a thing beside its bound in the same run, round by round in turn, so that a
+ * machine whose speed drifts drifts for both. What counts is the ratio of the medians.
+ *
+ * A program makes one report, adds rows, and prints it: a table for people on standard output, and JSON in
+ * the file named by LLMCACHE_BENCH_JSON, if it is set.
+ */
+#ifndef TEST_BENCH_H
+#define TEST_BENCH_H
+
+#include <stddef.h>
+
+typedef struct bench_report bench_report;
+
+bench_report *bench_new(const char *title);
+
+/* One round of work: `count` operations. */
+typedef void (*bench_fn)(void *user, size_t count);
+
+/*
+ * Runs `fn` and `bound` (NULL: none) in turn, `rounds` times with `count` operations each, after one round of
+ * warm-up, and adds a row: medians in microseconds an operation and their ratio. `aim` is the ratio hoped for, at
+ * most (0: none); a missed aim is said, never a failure. Returns the ratio (0 without a bound).
+ */
+double bench_compare(bench_report *report, const char *name, const char *bound_name, bench_fn fn,
+                     bench_fn bound, void *user, size_t count, int rounds, double aim);
+
+/* A row for a number that was measured otherwise. */
+void bench_note(bench_report *report, const char *name, double value, const char *unit);
+
+/* Prints and frees. Returns the program's exit code. */
+int bench_done(bench_report *report);
+
+#endif
