@@ -32,20 +32,32 @@ Test(processes, a_program_that_is_not_there_says_so)
     cr_assert_eq(test_run_line("/no/such/program").status, 127);
 }
 
+/* The number in the file once its line is whole, 0 before. */
+static int number_in(const char *file)
+{
+    const char *text = test_read_file(file, NULL);
+    return text && strchr(text, '\n') ? atoi(text) : 0;
+}
+
+/* Gone, or a zombie that waits for init. */
+static int has_ended(int pid)
+{
+    const char *stat = test_read_file(test_format("/proc/%d/stat", pid), NULL);
+    return !stat || !*stat || strstr(stat, ") Z ");
+}
+
 Test(processes, kill_reaches_the_whole_group)
 {
     const char *file = test_format("%s/pid", test_folder());
     test_process process;
     const char *script = test_format("sleep 100 & echo $! > %s; wait", file);
     test_spawn(&process, (const char *const[]){"sh", "-c", script, NULL}, NULL);
-    cr_assert(test_wait_until(test_exists(file) && *test_read_file(file, NULL), 5000));
-    pid_t grandchild = atoi(test_read_file(file, NULL));
+    int grandchild = 0;
+    cr_assert(test_wait_until((grandchild = number_in(file)), 5000));
+    cr_assert_not(has_ended(grandchild));
     test_kill(&process);
     cr_assert_eq(process.status, 128 + SIGKILL);
-    /* Gone, or a zombie that waits for init. */
-    const char *stat = test_format("/proc/%d/stat", grandchild);
-    cr_assert(test_wait_until(
-        !test_exists(stat) || strstr(test_read_file(stat, NULL), ") Z "), 5000));
+    cr_assert(test_wait_until(has_ended(grandchild), 5000));
 }
 
 Test(processes, children_die_with_the_test)
@@ -60,11 +72,9 @@ Test(processes, children_die_with_the_test)
         test_write_text(file, test_format("%d\n", process.pid));
         kill(getpid(), SIGKILL);
     }
-    cr_assert(test_wait_until(
-        test_exists(file) && strchr(test_read_file(file, NULL), '\n'), 5000));
-    const char *stat = test_format("/proc/%d/stat", atoi(test_read_file(file, NULL)));
-    cr_assert(test_wait_until(
-        !test_exists(stat) || strstr(test_read_file(stat, NULL), ") Z "), 5000));
+    int child = 0;
+    cr_assert(test_wait_until((child = number_in(file)), 5000));
+    cr_assert(test_wait_until(has_ended(child), 5000));
 }
 
 Test(ports, are_different)
