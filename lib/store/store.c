@@ -17,7 +17,9 @@ int lc_store_open(const char *uri, const lc_store_options *options, lc_store *st
 {
     if (strcmp(uri, "memory:") == 0)
         return lc_store_open_memory(options, store, err);
+    if (strncmp(uri, "sqlite:", 7) == 0)
+        return lc_store_open_sqlite(uri + 7, options, store, err);
     /* Never the URI itself: it may hold a password. */
-    return lc_fail(err, LLMCACHE_SETTING, "store: \"%.*s\" is not a kind of store; there are memory:",
+    return lc_fail(err, LLMCACHE_SETTING, "store: \"%.*s\" is not a kind of store; there are sqlite: and memory:",
                    (int)strcspn(uri, ":/@ "), uri);
 }
