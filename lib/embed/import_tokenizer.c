@@ -9,39 +9,15 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "embed/hf_tokenizer.h"
 #include "embed/import.h"
-#include "embed/tokenizer_inside.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_DEPTH 4 /* of sequences in sequences */
 
-/* One token on its way; `text` is borrowed from the JSON document or vocab.txt. */
-typedef struct hf_piece {
-    lc_span text; /* size 0: no token has this id */
-    float score;
-    uint8_t type;
-} hf_piece;
-
-typedef struct hf_special {
-    int there;
-    uint32_t id;
-} hf_special;
-
-/* What is gathered before anything is written. */
-typedef struct gathered {
-    lc_tokenizer_kind kind;
-    hf_piece *pieces;
-    uint32_t rows;
-    hf_special first, last, unknown, pad, mask;
-    int lower, strip;               /* WordPiece */
-    int mark_first, collapse, trim; /* unigram */
-    lc_span charsmap;               /* base64 */
-    llmcache_error *err;
-} gathered;
-
-static int refuse(const gathered *g, const char *what, const char *which)
+static int refuse(const lc_hf_tokenizer *g, const char *what, const char *which)
 {
     return lc_fail(g->err, LLMCACHE_UNSUPPORTED,
                    "tokenizer.json: %s %.60s is not supported", what,
@@ -61,7 +37,8 @@ static int is(const lc_json *part, const char *type)
 
 /* ---- Tokens ---------------------------------------------------------------------- */
 
-static int put_piece(gathered *g, int64_t id, const char *text, size_t size, uint8_t type)
+static int put_piece(lc_hf_tokenizer *g, int64_t id, const char *text, size_t size,
+                     uint8_t type)
 {
     if (id < 0 || id >= g->rows)
         return lc_fail(g->err, LLMCACHE_CORRUPT,
@@ -79,13 +56,13 @@ static int put_member(void *user, const char *key, const lc_json *value)
     return put_piece(user, id, key, strlen(key), LC_TOKEN_NORMAL);
 }
 
-static void note(hf_special *special, uint32_t id)
+static void note(lc_hf_special *special, uint32_t id)
 {
-    *special = (hf_special){1, id};
+    *special = (lc_hf_special){1, id};
 }
 
 /* Special tokens by the names that all models of these families give them. */
-static void note_names(gathered *g)
+static void note_names(lc_hf_tokenizer *g)
 {
     for (uint32_t id = 0; id < g->rows; id++) {
         lc_span text = g->pieces[id].text;
@@ -100,7 +77,7 @@ static void note_names(gathered *g)
     }
 }
 
-static int read_added(gathered *g, const lc_json *added)
+static int read_added(lc_hf_tokenizer *g, const lc_json *added)
 {
     for (size_t i = 0; i < lc_json_count(added); i++) {
         const lc_json *token = lc_json_at(added, i);
@@ -118,7 +95,7 @@ static int read_added(gathered *g, const lc_json *added)
     return 0;
 }
 
-static int note_unknown(gathered *g, int64_t id)
+static int note_unknown(lc_hf_tokenizer *g, int64_t id)
 {
     if (id < 0 || id >= g->rows)
         return lc_fail(g->err, LLMCACHE_CORRUPT,
@@ -130,7 +107,7 @@ static int note_unknown(gathered *g, int64_t id)
 
 /* ---- WordPiece ------------------------------------------------------------------- */
 
-static int read_bert_normalizer(gathered *g, const lc_json *part)
+static int read_bert_normalizer(lc_hf_tokenizer *g, const lc_json *part)
 {
     const lc_json *strip = lc_json_get(part, "strip_accents");
     if (!is(part, "BertNormalizer"))
@@ -143,7 +120,7 @@ static int read_bert_normalizer(gathered *g, const lc_json *part)
     return 0;
 }
 
-static int read_wordpiece(gathered *g, const lc_json *root, const lc_json *model)
+static int read_wordpiece(lc_hf_tokenizer *g, const lc_json *root, const lc_json *model)
 {
     const char *prefix =
         lc_json_text(lc_json_get(model, "continuing_subword_prefix"), NULL);
@@ -167,7 +144,7 @@ static int read_wordpiece(gathered *g, const lc_json *root, const lc_json *model
 
 /* ---- Unigram --------------------------------------------------------------------- */
 
-static int read_replace(gathered *g, const lc_json *part)
+static int read_replace(lc_hf_tokenizer *g, const lc_json *part)
 {
     const char *pattern =
         lc_json_text(lc_json_get(lc_json_get(part, "pattern"), "Regex"), NULL);
@@ -179,7 +156,7 @@ static int read_replace(gathered *g, const lc_json *part)
     return 0;
 }
 
-static int read_normalizer(gathered *g, const lc_json *part, int depth)
+static int read_normalizer(lc_hf_tokenizer *g, const lc_json *part, int depth)
 {
     int rc = 0;
     if (!part || type_of(part)[0] == '\0')
@@ -205,7 +182,7 @@ static int read_normalizer(gathered *g, const lc_json *part, int depth)
     return refuse(g, "normalizer", type_of(part));
 }
 
-static int read_metaspace(gathered *g, const lc_json *part)
+static int read_metaspace(lc_hf_tokenizer *g, const lc_json *part)
 {
     const char *mark = lc_json_text(lc_json_get(part, "replacement"), NULL);
     const char *scheme = lc_json_text(lc_json_get(part, "prepend_scheme"), NULL);
@@ -217,7 +194,7 @@ static int read_metaspace(gathered *g, const lc_json *part)
     return 0;
 }
 
-static int read_pre_tokenizer(gathered *g, const lc_json *part, int depth)
+static int read_pre_tokenizer(lc_hf_tokenizer *g, const lc_json *part, int depth)
 {
     int rc = 0;
     if (is(part, "Metaspace"))
@@ -234,7 +211,7 @@ static int read_pre_tokenizer(gathered *g, const lc_json *part, int depth)
     return rc;
 }
 
-static int read_pieces(gathered *g, const lc_json *vocab)
+static int read_pieces(lc_hf_tokenizer *g, const lc_json *vocab)
 {
     for (size_t i = 0; i < lc_json_count(vocab); i++) {
         size_t size = 0;
@@ -251,7 +228,7 @@ static int read_pieces(gathered *g, const lc_json *vocab)
     return 0;
 }
 
-static int read_unigram(gathered *g, const lc_json *root, const lc_json *model)
+static int read_unigram(lc_hf_tokenizer *g, const lc_json *root, const lc_json *model)
 {
     int64_t unknown = -1;
     lc_json_integer(lc_json_get(model, "unk_id"), &unknown);
@@ -271,7 +248,7 @@ static int read_unigram(gathered *g, const lc_json *root, const lc_json *model)
 
 /* {"type": "BertProcessing", "sep": ["[SEP]", 102], "cls": ["[CLS]", 101]}, and
  * RoBERTa's. */
-static int read_processing(gathered *g, const lc_json *part)
+static int read_processing(lc_hf_tokenizer *g, const lc_json *part)
 {
     int64_t first = -1, last = -1;
     lc_json_integer(lc_json_at(lc_json_get(part, "cls"), 1), &first);
@@ -284,7 +261,7 @@ static int read_processing(gathered *g, const lc_json *part)
 }
 
 /* A list of special tokens and one text: at most one special before it and one behind. */
-static int read_template(gathered *g, const lc_json *part)
+static int read_template(lc_hf_tokenizer *g, const lc_json *part)
 {
     const lc_json *list = lc_json_get(part, "single"),
                   *known = lc_json_get(part, "special_tokens");
@@ -297,7 +274,7 @@ static int read_template(gathered *g, const lc_json *part)
         }
         const lc_json *token = lc_json_get(lc_json_at(list, i), "SpecialToken");
         const char *name = lc_json_text(lc_json_get(token, "id"), NULL);
-        hf_special *place = behind ? &g->last : &g->first;
+        lc_hf_special *place = behind ? &g->last : &g->first;
         if (name)
             lc_json_integer(lc_json_at(lc_json_get(lc_json_get(known, name), "ids"), 0),
                             &id);
@@ -308,7 +285,7 @@ static int read_template(gathered *g, const lc_json *part)
     return 0;
 }
 
-static int read_post_processor(gathered *g, const lc_json *part)
+static int read_post_processor(lc_hf_tokenizer *g, const lc_json *part)
 {
     if (is(part, "TemplateProcessing"))
         return read_template(g, part);
@@ -317,129 +294,9 @@ static int read_post_processor(gathered *g, const lc_json *part)
     return part && type_of(part)[0] ? refuse(g, "post_processor", type_of(part)) : 0;
 }
 
-/* ---- Writing --------------------------------------------------------------------- */
-
-static void add_token(lc_gguf_writer *writer, const gathered *g, uint32_t id,
-                      lc_buffer *made)
-{
-    const hf_piece *piece = &g->pieces[id];
-    lc_buffer_clear(made);
-    if (piece->text.size == 0)
-        lc_buffer_format(made, "[PAD%u]", (unsigned)id);
-    else if (g->kind == LC_UNIGRAM || (piece->text.data[0] == '[' &&
-                                       piece->text.data[piece->text.size - 1] == ']'))
-        lc_buffer_add(made, piece->text.data, piece->text.size);
-    else if (piece->text.size > 2 && !memcmp(piece->text.data, "##", 2))
-        lc_buffer_add(made, piece->text.data + 2, piece->text.size - 2);
-    else {
-        lc_buffer_text(made, LC_WORD_MARK);
-        lc_buffer_add(made, piece->text.data, piece->text.size);
-    }
-    lc_gguf_add_text(writer, (lc_span){made->data ? made->data : "", made->size});
-}
-
-static int put_tokens(lc_gguf_writer *writer, const gathered *g)
-{
-    lc_buffer made;
-    lc_buffer_init(&made, 0);
-    lc_gguf_put_array(writer, "tokenizer.ggml.tokens", LC_GGUF_TEXT, g->rows);
-    for (uint32_t id = 0; id < g->rows; id++)
-        add_token(writer, g, id, &made);
-    int rc = made.broken;
-    lc_buffer_done(&made);
-    if (g->kind == LC_UNIGRAM) {
-        lc_gguf_put_array(writer, "tokenizer.ggml.scores", LC_GGUF_F32, g->rows);
-        for (uint32_t id = 0; id < g->rows; id++)
-            lc_gguf_add_f32(writer,
-                            g->pieces[id].text.size ? g->pieces[id].score : -1000);
-    }
-    lc_gguf_put_array(writer, "tokenizer.ggml.token_type", LC_GGUF_I32, g->rows);
-    for (uint32_t id = 0; id < g->rows; id++)
-        lc_gguf_add_i32(writer,
-                        g->pieces[id].text.size ? g->pieces[id].type : LC_TOKEN_UNUSED);
-    return rc ? lc_fail_memory(g->err) : 0;
-}
-
-static int base64_value(char c)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-static int decode_base64(lc_span text, lc_buffer *out)
-{
-    uint32_t bits = 0;
-    int count = 0;
-    for (size_t i = 0; i < text.size && text.data[i] != '='; i++) {
-        int value = base64_value(text.data[i]);
-        if (value < 0)
-            return LLMCACHE_CORRUPT;
-        bits = bits << 6 | (uint32_t)value;
-        if ((count += 6) >= 8)
-            lc_buffer_byte(out, (char)(bits >> (count -= 8)));
-    }
-    return out->broken;
-}
-
-static int put_charsmap(lc_gguf_writer *writer, const gathered *g)
-{
-    lc_buffer blob;
-    lc_charsmap map;
-    if (g->charsmap.size == 0)
-        return 0;
-    lc_buffer_init(&blob, 0);
-    int rc = decode_base64(g->charsmap, &blob);
-    if (rc)
-        rc = lc_fail(g->err, rc, "tokenizer.json: precompiled_charsmap is damaged");
-    else
-        rc = lc_charsmap_open((lc_span){blob.data, blob.size}, &map, g->err);
-    if (rc == 0) {
-        lc_gguf_put_array(writer, "tokenizer.ggml.precompiled_charsmap", LC_GGUF_U8,
-                          blob.size);
-        lc_gguf_add_bytes(writer, blob.data, blob.size);
-    }
-    lc_buffer_done(&blob);
-    return rc;
-}
-
-static void put_special(lc_gguf_writer *writer, const char *key,
-                        const hf_special *special)
-{
-    if (special->there)
-        lc_gguf_put_u32(writer, key, special->id);
-}
-
-static int put_all(lc_gguf_writer *writer, const gathered *g)
-{
-    int wordpiece = g->kind == LC_WORDPIECE;
-    lc_gguf_put_text(writer, "tokenizer.ggml.model", wordpiece ? "bert" : "t5");
-    lc_gguf_put_text(writer, "tokenizer.ggml.pre", "default");
-    int rc = put_tokens(writer, g);
-    put_special(writer, "tokenizer.ggml.bos_token_id", &g->first);
-    put_special(writer, "tokenizer.ggml.eos_token_id", &g->last);
-    put_special(writer, "tokenizer.ggml.cls_token_id", &g->first);
-    put_special(writer, "tokenizer.ggml.seperator_token_id", &g->last);
-    put_special(writer, "tokenizer.ggml.unknown_token_id", &g->unknown);
-    put_special(writer, "tokenizer.ggml.padding_token_id", &g->pad);
-    put_special(writer, "tokenizer.ggml.mask_token_id", &g->mask);
-    lc_gguf_put_bool(writer, "tokenizer.ggml.add_bos_token", g->first.there);
-    lc_gguf_put_bool(writer, "tokenizer.ggml.add_eos_token", g->last.there);
-    if (wordpiece) {
-        lc_gguf_put_bool(writer, "tokenizer.ggml.normalizer.lowercase", g->lower);
-        lc_gguf_put_bool(writer, "tokenizer.ggml.normalizer.strip_accents", g->strip);
-        return rc;
-    }
-    lc_gguf_put_bool(writer, "tokenizer.ggml.add_space_prefix", g->mark_first);
-    lc_gguf_put_bool(writer, "tokenizer.ggml.remove_extra_whitespaces", g->collapse);
-    lc_gguf_put_bool(writer, "llmcache.tokenizer.trim", g->trim);
-    return rc ? rc : put_charsmap(writer, g);
-}
-
 /* ---- Reading a repository -------------------------------------------------------- */
 
-static int read_json(gathered *g, const lc_json *root, lc_gguf_writer *writer)
+static int read_json(lc_hf_tokenizer *g, const lc_json *root, lc_gguf_writer *writer)
 {
     const lc_json *model = lc_json_get(root, "model");
     int rc;
@@ -459,11 +316,11 @@ static int read_json(gathered *g, const lc_json *root, lc_gguf_writer *writer)
     note_names(g);
     if (g->kind == LC_WORDPIECE && (!g->first.there || !g->last.there))
         return refuse(g, "WordPiece without", "[CLS] and [SEP]");
-    return put_all(writer, g);
+    return lc_hf_tokenizer_put(g, writer);
 }
 
 /* One token a line. What tokenizer_config.json says of case and accents counts. */
-static int read_vocabulary(gathered *g, lc_span text, const lc_json *config,
+static int read_vocabulary(lc_hf_tokenizer *g, lc_span text, const lc_json *config,
                            lc_gguf_writer *writer)
 {
     const lc_json *lower = lc_json_get(config, "do_lower_case");
@@ -492,7 +349,7 @@ static int read_vocabulary(gathered *g, lc_span text, const lc_json *config,
     if (!g->first.there || !g->last.there || !g->unknown.there)
         return lc_fail(g->err, LLMCACHE_UNSUPPORTED,
                        "vocab.txt: [CLS], [SEP] or [UNK] is missing");
-    return put_all(writer, g);
+    return lc_hf_tokenizer_put(g, writer);
 }
 
 static int parse(lc_span text, const char *what, lc_json **json, llmcache_error *err)
@@ -510,7 +367,7 @@ static int parse(lc_span text, const char *what, lc_json **json, llmcache_error 
 int lc_import_tokenizer(const lc_hf_files *files, uint32_t rows, lc_gguf_writer *writer,
                         llmcache_error *err)
 {
-    gathered g = {.rows = rows, .err = err};
+    lc_hf_tokenizer g = {.rows = rows, .err = err};
     lc_json *json = NULL;
     int whole = files->tokenizer.size > 0;
     if (!whole && files->vocabulary.size == 0)

@@ -13,7 +13,7 @@ NOT_OURS = re.compile(r"^(_init|_fini|_edata|_end|__bss_start|__odr_asan.*|__asa
 
 
 def declared(root):
-    for header in ("llmcache.h", "backend.h"):
+    for header in sorted(os.listdir(os.path.join(root, "include/llmcache"))):
         text = open(os.path.join(root, "include/llmcache", header), encoding="utf-8").read()
         text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
         yield from re.findall(r"^LLMCACHE_EXPORT\b[^;()]*?(\w+)\s*\(", text, flags=re.M)
