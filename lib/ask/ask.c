@@ -77,7 +77,7 @@ static int add_body_space(lc_job *job)
 /* 1 when the question can be looked up; 0 when it is to be passed on, with job->why. */
 static int read_question(lc_job *job)
 {
-    if (job->protocol == LC_PROTOCOL_NONE || job->protocol == LC_PROTOCOL_EMBEDDINGS)
+    if (job->protocol == LC_PROTOCOL_NONE)
         return 0;
     int code = lc_question_read(job->protocol, job->request->body, job->request->body_size,
                                 job->cache->key_fields, &job->question, NULL);
@@ -170,7 +170,7 @@ static int tail_stream(lc_job *job, lc_flight *flight, lc_reader *reader, llmcac
     return landing.code;
 }
 
-static int follow(lc_job *job, lc_flight *flight, llmcache_error *err)
+int lc_job_follow(lc_job *job, lc_flight *flight, llmcache_error *err)
 {
     int same_wish = lc_flight_wants(flight) == lc_job_wants(job);
     lc_landing landing;
@@ -208,7 +208,7 @@ static int lead(lc_job *job, lc_flight *flight, llmcache_error *err)
     landing.code = lc_call_llm(job, flight, &landing.error);
     if (landing.code)
         lc_flight_finish(flight, &landing);
-    return follow(job, flight, err);
+    return lc_job_follow(job, flight, err);
 }
 
 int lc_job_join(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err)
@@ -229,7 +229,7 @@ static int share(lc_job *job, llmcache_error *err)
         code = lead(job, flight, err);
     } else {
         job->ended = LLMCACHE_SOURCE_SHARED;
-        code = follow(job, flight, err);
+        code = lc_job_follow(job, flight, err);
     }
     lc_flight_leave(flight);
     return code;
@@ -259,6 +259,8 @@ static int answer(lc_job *job, llmcache_error *err)
         return lc_reply_failure(job, code, &local);
     if (!read_question(job))
         return lc_pass_through(job, err);
+    if (job->protocol == LC_PROTOCOL_EMBEDDINGS)
+        return lc_ask_embeddings(job, err);
     lc_fingerprint(job);
     if (!job->controls.no_read && lc_find_exact(job))
         return lc_reply_entry(job, err);

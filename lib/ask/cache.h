@@ -141,11 +141,14 @@ void lc_hash_shaping(const llmcache_request *request, struct lc_sha256 *hash);
 
 /* fingerprint.c: exact key and partition from the question that was read. */
 void lc_fingerprint(lc_job *job);
+void lc_fingerprint_of(const lc_job *job, const unsigned char shape[32], unsigned char out[32]);
 const char *lc_provider_base(const llmcache *cache, int anthropic);
 
 /* find_exact.c: 1 when job->entry holds an answer, by the raw digest or by the fingerprint. */
 int lc_find_known(lc_job *job);
 int lc_find_exact(lc_job *job);
+/* The live entry under this fingerprint, referenced, from memory or the store; NULL. */
+lc_entry *lc_find_entry(const lc_job *job, const unsigned char fingerprint[32]);
 int lc_entry_is_fresh(const lc_entry *entry, int64_t now_ms);
 /* Is the entry right for what this job wants (usage, age)? */
 int lc_entry_serves(const lc_job *job, const lc_entry *entry);
@@ -175,8 +178,12 @@ int lc_call_llm(lc_job *job, lc_flight *flight, llmcache_error *err);
 /* Sends the request on uncached, straight to the sink. */
 int lc_pass_through(lc_job *job, llmcache_error *err);
 
-/* Which of the request's headers the upstream gets. */
+/* Which of the request's headers the upstream gets, into room for all of them; how many. */
 int lc_header_goes_up(const char *name);
+size_t lc_headers_up(const llmcache_request *request, llmcache_header *headers);
+/* One call in this thread, counted. *status as the sink saw it. */
+int lc_ask_provider(lc_job *job, const llmcache_request *request, size_t max_bytes,
+                    const llmcache_sink *sink, const int *status, llmcache_error *err);
 
 /* remember.c: keeps an entry in the store, in memory and in the index. 0 when the store has it. */
 int lc_remember(llmcache *cache, lc_entry *entry, const float *vector, size_t dimension,
@@ -210,6 +217,11 @@ extern const llmcache_watch lc_watch_table; /* functions; user is the cache */
 
 /* ---- Around a job -------------------------------------------------------------------------- */
 
+/* embeddings.c: /v1/embeddings, each input by itself. */
+int lc_ask_embeddings(lc_job *job, llmcache_error *err);
+
+/* Waits for the flight and replies from it. */
+int lc_job_follow(lc_job *job, lc_flight *flight, llmcache_error *err);
 /* Joins the flight for this job's key; see flight.h. */
 int lc_job_join(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err);
 

@@ -72,15 +72,14 @@ static void remember_raw(lc_job *job)
                               job->similarity);
 }
 
-static int in_store(lc_job *job)
+static lc_entry *in_store(const lc_job *job, const unsigned char fingerprint[32])
 {
     llmcache *cache = job->cache;
     llmcache_error err;
     llmcache_key key = {.space = job->space};
     lc_entry *entry = NULL;
-    memcpy(key.fingerprint, job->fingerprint, sizeof key.fingerprint);
-    uint64_t generation =
-        lc_memory_cache_generation(cache->memory, job->space, job->fingerprint);
+    memcpy(key.fingerprint, fingerprint, sizeof key.fingerprint);
+    uint64_t generation = lc_memory_cache_generation(cache->memory, job->space, fingerprint);
     int64_t start_us = lc_mono_us();
     int code = cache->store.ops.get(cache->store.self, LLMCACHE_PART_PROMPT, &key, job->now_ms,
                                     cache->settings.store_timeout_ms, lc_copy_entry, &entry, &err);
@@ -89,23 +88,31 @@ static int in_store(lc_job *job)
         lc_count_add(&cache->counts.store_errors, 1);
     if (code || !entry) {
         lc_entry_unref(entry);
-        return 0;
+        return NULL;
     }
     lc_memory_cache_put(cache->memory, entry, generation);
-    job->entry = entry;
-    job->similarity = 1;
-    job->ended = LLMCACHE_SOURCE_EXACT;
-    return 1;
+    return entry;
+}
+
+lc_entry *lc_find_entry(const lc_job *job, const unsigned char fingerprint[32])
+{
+    lc_memory_hit hit;
+    lc_entry *entry =
+        lc_memory_cache_find(job->cache->memory, fingerprint, job->now_ms, &hit) ? hit.entry
+                                                                                 : in_store(job, fingerprint);
+    if (entry && !lc_entry_serves(job, entry)) {
+        lc_entry_unref(entry);
+        return NULL;
+    }
+    return entry;
 }
 
 int lc_find_exact(lc_job *job)
 {
-    lc_memory_hit hit;
-    int found = 0;
-    if (lc_memory_cache_find(job->cache->memory, job->fingerprint, job->now_ms, &hit))
-        found = take(job, &hit);
-    else
-        found = in_store(job);
+    lc_memory_hit hit = {.similarity = 1};
+    if (!lc_memory_cache_find(job->cache->memory, job->fingerprint, job->now_ms, &hit))
+        hit.entry = in_store(job, job->fingerprint);
+    int found = hit.entry && take(job, &hit);
     if (found && !lc_entry_serves(job, job->entry)) {
         lc_entry_unref(job->stale);
         job->stale = lc_entry_is_fresh(job->entry, job->now_ms) ? NULL : lc_entry_ref(job->entry);

@@ -25,12 +25,18 @@ static void start(const lc_job *job, const char *tag, lc_sha256 *hash)
     lc_hash_shaping(job->request, hash);
 }
 
-void lc_fingerprint(lc_job *job)
+void lc_fingerprint_of(const lc_job *job, const unsigned char shape[32], unsigned char out[32])
 {
     lc_sha256 hash;
     start(job, "llmcache exact 1", &hash);
-    lc_sha256_field(&hash, job->question.shape, sizeof job->question.shape);
-    lc_sha256_end(&hash, job->fingerprint);
+    lc_sha256_field(&hash, shape, 32);
+    lc_sha256_end(&hash, out);
+}
+
+void lc_fingerprint(lc_job *job)
+{
+    lc_sha256 hash;
+    lc_fingerprint_of(job, job->question.shape, job->fingerprint);
     start(job, "llmcache partition 1", &hash);
     lc_sha256_field(&hash, job->question.context, sizeof job->question.context);
     lc_sha256_end(&hash, job->partition);

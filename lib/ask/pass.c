@@ -34,28 +34,28 @@ static int on_write(void *user, const void *bytes, size_t size)
     return job->sink->write(job->sink->user, bytes, size);
 }
 
-static size_t upstream_headers(const lc_job *job, llmcache_header *headers)
+size_t lc_headers_up(const llmcache_request *request, llmcache_header *headers)
 {
     size_t count = 0;
-    for (size_t i = 0; i < job->request->header_count; i++)
-        if (lc_header_goes_up(job->request->headers[i].name))
-            headers[count++] = job->request->headers[i];
+    for (size_t i = 0; i < request->header_count; i++)
+        if (lc_header_goes_up(request->headers[i].name))
+            headers[count++] = request->headers[i];
     return count;
 }
 
-static int forward(lc_job *job, const llmcache_request *request)
+int lc_ask_provider(lc_job *job, const llmcache_request *request, size_t max_bytes,
+                    const llmcache_sink *sink, const int *status, llmcache_error *err)
 {
     llmcache *cache = job->cache;
     const lc_provider *provider = job->anthropic ? &cache->anthropic : &cache->openai;
     const lc_settings *settings = &cache->settings;
     llmcache_limits limits = {.connect_ms = settings->connect_timeout_ms,
                               .total_ms = settings->upstream_timeout_ms,
-                              .stall_ms = settings->stall_timeout_ms};
-    llmcache_sink sink = {job, on_begin, on_write};
+                              .stall_ms = settings->stall_timeout_ms,
+                              .max_bytes = max_bytes};
     int64_t start_us = lc_mono_us();
-    int code =
-        provider->ops.call(provider->self, request, &limits, &sink, &job->error);
-    int hundreds = job->status / 100;
+    int code = provider->ops.call(provider->self, request, &limits, sink, err);
+    int hundreds = *status / 100;
     lc_count_add(&cache->counts.upstream_calls, 1);
     lc_count_add(&cache->counts.upstream_status[hundreds > 0 && hundreds < 6 ? hundreds : 0], 1);
     lc_count_latency(&cache->counts.steps[LC_STEP_MODEL], lc_mono_us() - start_us);
@@ -69,13 +69,14 @@ int lc_pass_through(lc_job *job, llmcache_error *err)
     llmcache_header *headers = lc_alloc_array(request.header_count, sizeof *headers);
     if (!headers)
         return lc_fail_memory(err);
-    request.header_count = upstream_headers(job, headers);
+    request.header_count = lc_headers_up(job->request, headers);
     request.headers = headers;
     if (job->question.forward) {
         request.body = job->question.forward;
         request.body_size = job->question.forward_size;
     }
-    int code = forward(job, &request);
+    llmcache_sink sink = {job, on_begin, on_write};
+    int code = lc_ask_provider(job, &request, 0, &sink, &job->status, &job->error);
     lc_free(headers);
     job->code = code;
     if (code && !job->begun)
