@@ -7,7 +7,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-enum { SLACK_MS = 500 };
+enum { SLACK_MS = 5000 }; /* for a loaded machine: what matters is that they end */
 
 static test_mock mock;
 static lc_http *http;
