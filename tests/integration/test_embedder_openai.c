@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SLACK_MS = 500, DIMENSION = 384 };
+enum { SLACK_MS = 2000, DIMENSION = 384 };
 
 static test_mock mock;
 static lc_http *http;
