@@ -1,0 +1,248 @@
+/*
+ * Values, there and back. Reading trusts nothing: the facts must parse, name this very key, and agree with the
+ * sizes of answer and vector.
+ */
+#include "store/redis_value.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "store/redis_keys.h"
+#include "store/store.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Writing ------------------------------------------------------------------------------------ */
+
+/*
+ * How long the server is to keep it, "" for ever. The entry's own expiry rules when it is read; this one only
+ * frees the room, so it is never shorter: not when the entry's clock is not this machine's.
+ */
+static void life_text(const llmcache_entry *entry, int64_t wall_ms, char text[24])
+{
+    int64_t whole_ms = entry->expires_ms - entry->created_ms;
+    int64_t life_ms = entry->expires_ms - wall_ms;
+    text[0] = '\0';
+    if (entry->expires_ms == 0)
+        return;
+    if (life_ms <= 0 || life_ms > whole_ms)
+        life_ms = whole_ms;
+    snprintf(text, 24, "%lld", (long long)(life_ms > 0 ? life_ms : 1));
+}
+
+static int add_name(int part, const llmcache_entry *entry, lc_buffer *name)
+{
+    llmcache_key key = {.space = entry->space};
+    memcpy(key.fingerprint, entry->fingerprint, sizeof key.fingerprint);
+    return lc_redis_key_name(part, &key, name);
+}
+
+static int give_up(lc_redis_batch *batch, int code)
+{
+    if (!batch->bytes.broken)
+        batch->bytes.broken = code;
+    return batch->bytes.broken;
+}
+
+int lc_redis_put_prompt(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch)
+{
+    lc_buffer name, value;
+    char life[24];
+    lc_buffer_init(&name, 0);
+    lc_buffer_init(&value, 0);
+    add_name(LLMCACHE_PART_PROMPT, entry, &name);
+    lc_facts_write(entry, 0, &value);
+    lc_buffer_byte(&value, '\n');
+    lc_buffer_add(&value, entry->body, entry->body_size);
+    life_text(entry, wall_ms, life);
+    if (name.broken || value.broken)
+        give_up(batch, name.broken ? name.broken : value.broken);
+    else if (life[0])
+        LC_REDIS_ADD(batch, lc_redis_text("SET"), lc_redis_bytes(&name), lc_redis_bytes(&value),
+                     lc_redis_text("PX"), lc_redis_text(life));
+    else
+        LC_REDIS_ADD(batch, lc_redis_text("SET"), lc_redis_bytes(&name), lc_redis_bytes(&value));
+    lc_buffer_done(&name);
+    lc_buffer_done(&value);
+    return batch->bytes.broken;
+}
+
+static void add_vector(const float *vector, size_t dimension, lc_buffer *out)
+{
+    lc_buffer_reserve(out, dimension * 4);
+    for (size_t i = 0; i < dimension; i++) {
+        uint32_t bits;
+        memcpy(&bits, &vector[i], sizeof bits);
+        const unsigned char bytes[] = {bits & 0xff, bits >> 8 & 0xff, bits >> 16 & 0xff, bits >> 24};
+        lc_buffer_add(out, bytes, sizeof bytes);
+    }
+}
+
+int lc_redis_put_record(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch)
+{
+    lc_buffer name, facts, vector;
+    char life[24];
+    lc_buffer_init(&name, 0);
+    lc_buffer_init(&facts, 0);
+    lc_buffer_init(&vector, 0);
+    add_name(LLMCACHE_PART_EMBED, entry, &name);
+    lc_facts_write(entry, 1, &facts);
+    add_vector(entry->vector, entry->dimension, &vector);
+    life_text(entry, wall_ms, life);
+    if (name.broken || facts.broken || vector.broken) {
+        give_up(batch, name.broken    ? name.broken
+                       : facts.broken ? facts.broken
+                                      : vector.broken);
+    } else {
+        LC_REDIS_ADD(batch, lc_redis_text("MULTI"));
+        LC_REDIS_ADD(batch, lc_redis_text("UNLINK"), lc_redis_bytes(&name));
+        LC_REDIS_ADD(batch, lc_redis_text("HSET"), lc_redis_bytes(&name), lc_redis_text("facts"),
+                     lc_redis_bytes(&facts), lc_redis_text("vector"), lc_redis_bytes(&vector),
+                     lc_redis_text("answer"),
+                     (lc_redis_word){entry->body ? entry->body : "", entry->body_size});
+        if (life[0])
+            LC_REDIS_ADD(batch, lc_redis_text("PEXPIRE"), lc_redis_bytes(&name), lc_redis_text(life));
+        LC_REDIS_ADD(batch, lc_redis_text("EXEC"));
+    }
+    lc_buffer_done(&name);
+    lc_buffer_done(&facts);
+    lc_buffer_done(&vector);
+    return batch->bytes.broken;
+}
+
+/* EXEC says "EXECABORT" after a command that was refused while queued: that one's text tells more. */
+int lc_redis_check_put(redisReply **replies, size_t count, const char *name, llmcache_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        int rc = lc_redis_check(replies[i], name, err);
+        for (size_t j = 0; j < replies[i]->elements && !rc; j++)
+            rc = lc_redis_check(replies[i]->element[j], name, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------ */
+
+int lc_redis_get(int part, lc_redis_word name, lc_redis_batch *batch)
+{
+    if (part == LLMCACHE_PART_PROMPT)
+        return LC_REDIS_ADD(batch, lc_redis_text("GET"), name);
+    return LC_REDIS_ADD(batch, lc_redis_text("HMGET"), name, lc_redis_text("facts"),
+                        lc_redis_text("vector"), lc_redis_text("answer"));
+}
+
+static int fail_damaged(const char *redis, llmcache_error *err)
+{
+    return lc_fail(err, LLMCACHE_CORRUPT, "%s holds a damaged entry", redis);
+}
+
+static int fail_absent(llmcache_error *err)
+{
+    return lc_fail(err, LLMCACHE_NOT_FOUND, "no such entry");
+}
+
+/* Does the entry belong under this name? */
+static int check_name(int part, lc_redis_word name, const llmcache_entry *entry, llmcache_error *err)
+{
+    lc_buffer own;
+    lc_buffer_init(&own, 0);
+    add_name(part, entry, &own);
+    int rc = own.broken ? lc_fail_memory(err)
+             : own.size == name.size && memcmp(own.data, name.bytes, name.size) == 0
+                 ? 0
+                 : fail_absent(err);
+    lc_buffer_done(&own);
+    return rc;
+}
+
+static int read_prompt(const redisReply *reply, const char *redis, lc_redis_value *value,
+                       llmcache_error *err)
+{
+    if (reply->type == REDIS_REPLY_NIL)
+        return fail_absent(err);
+    const char *end = reply->type == REDIS_REPLY_STRING ? memchr(reply->str, '\n', reply->len) : NULL;
+    if (!end)
+        return fail_damaged(redis, err);
+    llmcache_entry *entry = &value->entry;
+    int rc = lc_facts_read(reply->str, (size_t)(end - reply->str), entry, &value->memory, err);
+    if (rc)
+        return rc;
+    entry->body = end + 1;
+    if (entry->body_size != reply->len - (size_t)(end + 1 - reply->str))
+        return fail_damaged(redis, err);
+    return 0;
+}
+
+/* Little-endian floats into aligned memory; 0 unless all are finite. */
+static int read_vector(const char *bytes, size_t dimension, float *vector)
+{
+    const unsigned char *at = (const unsigned char *)bytes;
+    for (size_t i = 0; i < dimension; i++, at += 4) {
+        uint32_t bits = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+                        (uint32_t)at[3] << 24;
+        memcpy(&vector[i], &bits, sizeof bits);
+        if (!isfinite(vector[i]))
+            return 0;
+    }
+    return 1;
+}
+
+static int read_record(const redisReply *reply, const char *redis, lc_redis_value *value,
+                       llmcache_error *err)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3)
+        return fail_damaged(redis, err);
+    const redisReply *facts = reply->element[0], *vector = reply->element[1],
+                     *answer = reply->element[2];
+    if (facts->type == REDIS_REPLY_NIL && vector->type == REDIS_REPLY_NIL &&
+        answer->type == REDIS_REPLY_NIL)
+        return fail_absent(err);
+    if (facts->type != REDIS_REPLY_STRING || vector->type != REDIS_REPLY_STRING ||
+        answer->type != REDIS_REPLY_STRING)
+        return fail_damaged(redis, err);
+    llmcache_entry *entry = &value->entry;
+    int rc = lc_facts_read(facts->str, facts->len, entry, &value->memory, err);
+    if (rc)
+        return rc;
+    if (entry->dimension == 0 || vector->len % 4 || entry->dimension != vector->len / 4 ||
+        entry->body_size != answer->len)
+        return fail_damaged(redis, err);
+    value->vector = lc_alloc_array(entry->dimension, sizeof *value->vector);
+    if (!value->vector)
+        return lc_fail_memory(err);
+    if (!read_vector(vector->str, entry->dimension, value->vector))
+        return fail_damaged(redis, err);
+    entry->vector = value->vector;
+    entry->body = answer->str;
+    return 0;
+}
+
+int lc_redis_value_read(int part, lc_redis_word name, const redisReply *reply, const char *redis,
+                        lc_redis_value *value, llmcache_error *err)
+{
+    lc_redis_value fresh = {0};
+    if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "WRONGTYPE", 9) == 0)
+        return fail_damaged(redis, err);
+    int rc = lc_redis_check(reply, redis, err);
+    if (!rc)
+        rc = part == LLMCACHE_PART_PROMPT ? read_prompt(reply, redis, &fresh, err)
+                                          : read_record(reply, redis, &fresh, err);
+    if (!rc)
+        rc = check_name(part, name, &fresh.entry, err);
+    if (rc) {
+        lc_redis_value_done(&fresh);
+        return rc;
+    }
+    *value = fresh;
+    return 0;
+}
+
+void lc_redis_value_done(lc_redis_value *value)
+{
+    lc_free(value->memory);
+    lc_free(value->vector);
+    *value = (lc_redis_value){0};
+}

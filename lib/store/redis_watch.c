@@ -1,0 +1,212 @@
+/*
+ * Following the changes. One connection of its own asks for tracking in broadcast mode on our two prefixes,
+ * redirected to itself, and subscribes to __redis__:invalidate: tracking and the ear for it live and
+ * die together, whatever happens to the connections that carry data. (RESP2 has no other way to hear;
+ * https://redis.io/docs/latest/develop/reference/client-side-caching/ )
+ *
+ * A connection can be dead without a sign, so it is asked to say something whenever it was silent for a
+ * while. From its loss until the next subscription nobody knows what changes: distrust.
+ */
+#include "store/redis_watch.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "store/redis_keys.h"
+#include "store/redis_wire.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    CONNECT_MS = 1000,
+    SILENCE_MS = 300,  /* after this without a word, a PING */
+    PATIENCE_MS = 500, /* and its answer within this */
+    FIRST_PAUSE_MS = 20,
+    LONGEST_PAUSE_MS = 500,
+    REFUSED_PAUSE_MS = 5000 /* the server does not know or allow tracking */
+};
+
+#define CHANNEL "__redis__:invalidate"
+
+struct lc_redis_watch {
+    const lc_redis_uri *uri;
+    int cancel_fd;
+    llmcache_watch listener;
+    pthread_t thread;
+    lc_buffer space; /* of the key being reported */
+};
+
+/* ---- Subscribing -------------------------------------------------------------------------------- */
+
+static int ask_id(lc_redis_conn *conn, const char *name, int64_t until_ms, long long *id,
+                  llmcache_error *err)
+{
+    lc_redis_batch batch;
+    redisReply *reply = NULL;
+    lc_redis_batch_init(&batch);
+    LC_REDIS_ADD(&batch, lc_redis_text("CLIENT"), lc_redis_text("ID"));
+    int rc = lc_redis_exchange(conn, &batch, until_ms, &reply, err);
+    if (!rc)
+        rc = lc_redis_check(reply, name, err);
+    if (!rc)
+        *id = reply->integer;
+    lc_redis_free_replies(&reply, 1);
+    lc_redis_batch_done(&batch);
+    return rc;
+}
+
+static int subscribe(lc_redis_conn *conn, const char *name, int64_t until_ms, llmcache_error *err)
+{
+    lc_redis_batch batch;
+    redisReply *replies[2] = {0};
+    char number[24];
+    long long id = 0;
+    int rc = ask_id(conn, name, until_ms, &id, err);
+    if (rc)
+        return rc;
+    snprintf(number, sizeof number, "%lld", id);
+    lc_redis_batch_init(&batch);
+    LC_REDIS_ADD(&batch, lc_redis_text("CLIENT"), lc_redis_text("TRACKING"), lc_redis_text("ON"),
+                 lc_redis_text("REDIRECT"), lc_redis_text(number), lc_redis_text("BCAST"),
+                 lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_PROMPT_PREFIX),
+                 lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_EMBED_PREFIX));
+    LC_REDIS_ADD(&batch, lc_redis_text("SUBSCRIBE"), lc_redis_text(CHANNEL));
+    rc = lc_redis_exchange(conn, &batch, until_ms, replies, err);
+    for (size_t i = 0; i < batch.count && !rc; i++)
+        rc = lc_redis_check(replies[i], name, err);
+    lc_redis_free_replies(replies, batch.count);
+    lc_redis_batch_done(&batch);
+    return rc;
+}
+
+/* ---- Listening ---------------------------------------------------------------------------------- */
+
+static int report_key(lc_redis_watch *watch, const redisReply *key)
+{
+    char id[LLMCACHE_ID_SIZE];
+    if (key->type != REDIS_REPLY_STRING)
+        return 0;
+    lc_buffer_clear(&watch->space);
+    if (lc_buffer_reserve(&watch->space, key->len))
+        return LLMCACHE_MEMORY;
+    int part = lc_redis_key_read(key->str, key->len, watch->space.data, id);
+    if (part)
+        watch->listener.changed(watch->listener.user, part, watch->space.data, id);
+    return 0;
+}
+
+/* A message about keys, about everything (FLUSHALL), or anything else, such as the answer to a PING. */
+static int take_message(lc_redis_watch *watch, const redisReply *message)
+{
+    if (message->type != REDIS_REPLY_ARRAY || message->elements != 3 ||
+        message->element[0]->type != REDIS_REPLY_STRING ||
+        strcmp(message->element[0]->str, "message") != 0)
+        return 0;
+    const redisReply *keys = message->element[2];
+    if (keys->type == REDIS_REPLY_NIL) {
+        watch->listener.distrust(watch->listener.user);
+        watch->listener.trust(watch->listener.user);
+        return 0;
+    }
+    int rc = 0;
+    for (size_t i = 0; i < keys->elements && !rc; i++)
+        rc = report_key(watch, keys->element[i]);
+    return rc;
+}
+
+static int send_ping(lc_redis_conn *conn, llmcache_error *err)
+{
+    lc_redis_batch batch;
+    lc_redis_batch_init(&batch);
+    LC_REDIS_ADD(&batch, lc_redis_text("PING"));
+    int rc = lc_redis_send(conn, &batch, lc_mono_ms() + PATIENCE_MS, err);
+    lc_redis_batch_done(&batch);
+    return rc;
+}
+
+/* Until the connection is lost. */
+static void listen(lc_redis_watch *watch, lc_redis_conn *conn)
+{
+    llmcache_error err;
+    int pinged = 0, rc = 0;
+    while (!rc) {
+        redisReply *message = NULL;
+        int64_t wait_ms = pinged ? PATIENCE_MS : SILENCE_MS;
+        rc = lc_redis_receive(conn, lc_mono_ms() + wait_ms, &message, &err);
+        if (!rc) {
+            pinged = 0;
+            rc = take_message(watch, message);
+            freeReplyObject(message);
+        } else if (rc == LLMCACHE_TIMEOUT && !pinged) {
+            pinged = 1;
+            rc = send_ping(conn, &err);
+        }
+    }
+}
+
+/* ---- The thread --------------------------------------------------------------------------------- */
+
+/* 1 when it is time to end. */
+static int cancelled(const lc_redis_watch *watch, int wait_ms)
+{
+    struct pollfd fd = {.fd = watch->cancel_fd, .events = POLLIN};
+    return poll(&fd, 1, wait_ms) > 0;
+}
+
+static void *follow(void *user)
+{
+    lc_redis_watch *watch = user;
+    int pause_ms = FIRST_PAUSE_MS;
+    do {
+        llmcache_error err;
+        lc_redis_conn *conn = NULL;
+        int64_t until_ms = lc_mono_ms() + CONNECT_MS;
+        int rc = lc_redis_connect(watch->uri, until_ms, watch->cancel_fd, &conn, &err);
+        int connected = rc == 0;
+        if (connected)
+            rc = subscribe(conn, watch->uri->name, until_ms, &err);
+        if (!rc) {
+            watch->listener.trust(watch->listener.user);
+            listen(watch, conn);
+            watch->listener.distrust(watch->listener.user);
+            pause_ms = FIRST_PAUSE_MS;
+        } else if (connected && rc == LLMCACHE_STORE) {
+            pause_ms = REFUSED_PAUSE_MS;
+        } else {
+            pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
+        }
+        lc_redis_disconnect(conn);
+    } while (!cancelled(watch, pause_ms));
+    return NULL;
+}
+
+int lc_redis_watch_new(const lc_redis_uri *uri, int cancel_fd, const llmcache_watch *listener,
+                       lc_redis_watch **watch, llmcache_error *err)
+{
+    lc_redis_watch *fresh = lc_zalloc(sizeof *fresh);
+    if (!fresh)
+        return lc_fail_memory(err);
+    fresh->uri = uri;
+    fresh->cancel_fd = cancel_fd;
+    fresh->listener = *listener;
+    lc_buffer_init(&fresh->space, 0);
+    listener->distrust(listener->user);
+    if (pthread_create(&fresh->thread, NULL, follow, fresh)) {
+        lc_free(fresh);
+        return lc_fail(err, LLMCACHE_MEMORY, "the store could not start a thread");
+    }
+    *watch = fresh;
+    return 0;
+}
+
+void lc_redis_watch_free(lc_redis_watch *watch)
+{
+    if (!watch)
+        return;
+    pthread_join(watch->thread, NULL);
+    lc_buffer_done(&watch->space);
+    lc_free(watch);
+}

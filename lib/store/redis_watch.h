@@ -1,0 +1,19 @@
+/* Who changed what in a Redis: its client tracking, followed by a thread. */
+#ifndef LC_STORE_REDIS_WATCH_H
+#define LC_STORE_REDIS_WATCH_H
+
+#include "store/redis_uri.h"
+
+#include <llmcache/backend.h>
+
+typedef struct lc_redis_watch lc_redis_watch;
+
+/*
+ * Starts following; says distrust before it returns, and trust as soon as changes are heard. `uri` is borrowed.
+ * Everything ends when cancel_fd becomes readable; lc_redis_watch_free then waits for the thread.
+ */
+int lc_redis_watch_new(const lc_redis_uri *uri, int cancel_fd, const llmcache_watch *listener,
+                       lc_redis_watch **watch, llmcache_error *err);
+void lc_redis_watch_free(lc_redis_watch *watch); /* accepts NULL; the cancel_fd must be readable */
+
+#endif
