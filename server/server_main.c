@@ -291,10 +291,12 @@ static void close_parts(http_server *server)
 
 /* ---- Ending --------------------------------------------------------------------- */
 
-typedef struct drain_deadline {
+typedef struct end_watch {
     http_server *server;
     int64_t end_ms;
-} drain_deadline;
+    pthread_t thread;
+    int runs;
+} end_watch;
 
 static void stop_signals(sigset_t *set)
 {
@@ -307,32 +309,49 @@ static void stop_signals(sigset_t *set)
  */
 static void *end_in_time(void *user)
 {
-    drain_deadline *deadline = user;
+    end_watch *watch = user;
+    gate_counts counts;
     sigset_t set;
     stop_signals(&set);
-    int64_t left = deadline->end_ms - server_now_ms();
+    int64_t left = watch->end_ms - server_now_ms();
     struct timespec wait = {left > 0 ? left / 1000 : 0,
                             left > 0 ? left % 1000 * 1000000 : 0};
     while (sigtimedwait(&set, NULL, &wait) < 0 && errno == EINTR)
         continue;
-    gate_counts counts;
-    gate_count(deadline->server->gate, &counts);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); /* from here on it ends */
+    gate_count(watch->server->gate, &counts);
     fprintf(stderr, "llmcache-server: stopped with %d requests under way\n", counts.busy);
-    access_log_flush(deadline->server->log);
+    access_log_flush(watch->server->log);
     _exit(0);
 }
 
-static void drain(web_state *web, drain_deadline *deadline)
+static void watch_start(end_watch *watch, http_server *server)
+{
+    *watch = (end_watch){.server = server,
+                         .end_ms = server_now_ms() + server->config.drain_timeout_ms};
+    watch->runs = pthread_create(&watch->thread, NULL, end_in_time, watch) == 0;
+}
+
+/* All that could take long is over. */
+static void watch_stop(end_watch *watch)
+{
+    if (!watch->runs)
+        return;
+    pthread_cancel(watch->thread);
+    pthread_join(watch->thread, NULL);
+}
+
+static void drain(web_state *web)
 {
     http_server *server = web->server;
-    pthread_t thread;
-    deadline->server = server;
-    deadline->end_ms = server_now_ms() + server->config.drain_timeout_ms;
-    if (pthread_create(&thread, NULL, end_in_time, deadline) == 0)
-        pthread_detach(thread);
+    end_watch watch;
+    watch_start(&watch, server);
     gate_drain(server->gate);
     gate_wait_empty(server->gate, server->config.drain_timeout_ms);
     mg_stop(web->context);
+    llmcache_close(server->cache);
+    server->cache = NULL;
+    watch_stop(&watch);
 }
 
 /* Waits for TERM or INT; meanwhile writes the log out, and opens it anew on HUP. */
@@ -366,7 +385,6 @@ int main(int argc, char **argv)
 {
     http_server server = {0};
     web_state web = {.server = &server};
-    drain_deadline deadline;
 
     int code = server_config_read(&server, argc, argv);
     if (code == 0) {
@@ -379,7 +397,7 @@ int main(int argc, char **argv)
         code = announce(&web);
     if (code == 0) {
         wait_for_end(&server);
-        drain(&web, &deadline);
+        drain(&web);
     } else if (web.context) {
         mg_stop(web.context);
     }

@@ -43,7 +43,10 @@ void test_server_start(test_server *server, const char *const flags[],
 int test_server_stop(test_server *server)
 {
     test_signal(&server->process, SIGTERM);
-    return test_join(&server->process, 20000);
+    int status = test_join(&server->process, 20000);
+    if (status)
+        fprintf(stderr, "%s\n", test_read_file(server->process.log, NULL));
+    return status;
 }
 
 /* ---- Requests ---------------------------------------------------------------------------------- */
