@@ -9,14 +9,20 @@
 
 enum row_kind { LISTED, NEGATED, MORE };
 
+struct span {
+    const char *text;
+    size_t size;
+};
+
 struct row {
-    const char *left, *right;
+    struct span left, right;
     enum row_kind kind;
 };
 
-#define LC_ANTONYM(left, right) {left, right, LISTED},
-#define LC_NEGATED(left, right) {left, right, NEGATED},
-#define LC_ANTONYM_MORE(left, right) {left, right, MORE},
+#define SPAN(word) {word, sizeof(word) - 1}
+#define LC_ANTONYM(left, right) {SPAN(left), SPAN(right), LISTED},
+#define LC_NEGATED(left, right) {SPAN(left), SPAN(right), NEGATED},
+#define LC_ANTONYM_MORE(left, right) {SPAN(left), SPAN(right), MORE},
 static const struct row english[] = {
 #include "decide/antonyms_en.def"
 };
@@ -35,19 +41,9 @@ static const char *const opposite_prefixes[][2] = {
     {"in", "out"},     {"up", "down"},     {"pro", "anti"},   {"endo", "exo"}, {"in", "ex"},
 };
 
-struct span {
-    const char *text;
-    size_t size;
-};
-
 static struct span term_of(const lc_reading *reading, size_t i)
 {
     return (struct span){reading->text + reading->terms[i].at, reading->terms[i].size};
-}
-
-static int is(struct span span, const char *word)
-{
-    return strlen(word) == span.size && memcmp(span.text, word, span.size) == 0;
 }
 
 static int starts(struct span span, const char *prefix)
@@ -63,7 +59,7 @@ static struct span behind(struct span span, size_t size)
 
 static int same(struct span a, struct span b)
 {
-    return a.size == b.size && memcmp(a.text, b.text, a.size) == 0;
+    return a.size == b.size && a.text[0] == b.text[0] && memcmp(a.text, b.text, a.size) == 0;
 }
 
 /* unlock = un + lock, with more than three letters left. */
@@ -90,23 +86,21 @@ static int opposite_ends(struct span a, struct span b)
            memcmp(b.text + stem, "less", 4) == 0 && memcmp(a.text, b.text, stem) == 0;
 }
 
-/* Are the two words opposites? Fills how. */
-static int opposites(struct span a, struct span b, lc_swap *swap)
+/* The row that makes `a` and a word of `reading` opposites: its other word is in *other. */
+static const struct row *listed_row(struct span a, const lc_reading *reading, struct span *other)
 {
-    swap->listed = 1;
-    swap->negates = 0;
     for (size_t i = 0; i < sizeof english / sizeof english[0]; i++) {
         const struct row *row = &english[i];
-        if ((is(a, row->left) && is(b, row->right)) || (is(a, row->right) && is(b, row->left))) {
-            swap->listed = row->kind != MORE;
-            swap->negates = row->kind == NEGATED;
-            return 1;
-        }
+        if (same(a, row->left))
+            *other = row->right;
+        else if (same(a, row->right))
+            *other = row->left;
+        else
+            continue;
+        if (lc_reading_has(reading, other->text, other->size))
+            return row;
     }
-    if (negates(a, b) || negates(b, a))
-        return 1;
-    swap->listed = 0;
-    return opposite_ends(a, b) || opposite_ends(b, a);
+    return NULL;
 }
 
 static int same_term(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
@@ -124,24 +118,44 @@ static int anchored(const lc_reading *a, size_t i, size_t i_end, const lc_readin
     return same_term(a, i - 1, b, j - 1) || same_term(a, i_end, b, j_end);
 }
 
+static int is_own_word(const lc_reading *reading, size_t i, const lc_reading *other)
+{
+    return reading->terms[i].kind == LC_TERM_WORD && !lc_reading_shares(other, reading, i);
+}
+
+/* The opposite of a's word i among the words that only b has. 0 if there is none. */
+static int find_opposite(const lc_reading *a, size_t i, const lc_reading *b, lc_swap *swap)
+{
+    struct span word = term_of(a, i), other = {NULL, 0};
+    const struct row *row = listed_row(word, b, &other);
+    for (size_t j = 0; j < b->term_count; j++) {
+        struct span candidate = term_of(b, j);
+        int prefixed = 0;
+        if (!is_own_word(b, j, a) || (row && !same(candidate, other)))
+            continue;
+        if (!row) {
+            prefixed = negates(word, candidate) || negates(candidate, word);
+            if (!prefixed && !opposite_ends(word, candidate) && !opposite_ends(candidate, word))
+                continue;
+        }
+        *swap = (lc_swap){.a_at = a->terms[i].at,
+                          .a_size = a->terms[i].size,
+                          .b_at = b->terms[j].at,
+                          .b_size = b->terms[j].size,
+                          .listed = row ? row->kind != MORE : prefixed,
+                          .negates = row && row->kind == NEGATED,
+                          .anchored = anchored(a, i, i + 1, b, j, j + 1)};
+        return 1;
+    }
+    return 0;
+}
+
 static size_t swaps_english(const lc_reading *a, const lc_reading *b, lc_swap *swaps, size_t room)
 {
     size_t count = 0;
-    for (size_t i = 0; i < a->term_count; i++) {
-        if (a->terms[i].kind != LC_TERM_WORD || lc_reading_shares(b, a, i))
-            continue;
-        for (size_t j = 0; j < b->term_count && count < room; j++) {
-            lc_swap swap;
-            if (b->terms[j].kind != LC_TERM_WORD || lc_reading_shares(a, b, j) ||
-                !opposites(term_of(a, i), term_of(b, j), &swap))
-                continue;
-            swap.a_at = a->terms[i].at, swap.a_size = a->terms[i].size;
-            swap.b_at = b->terms[j].at, swap.b_size = b->terms[j].size;
-            swap.anchored = anchored(a, i, i + 1, b, j, j + 1);
-            swaps[count++] = swap;
-            break;
-        }
-    }
+    for (size_t i = 0; i < a->term_count && count < room; i++)
+        if (is_own_word(a, i, b))
+            count += (size_t)find_opposite(a, i, b, &swaps[count]);
     return count;
 }
 
@@ -160,15 +174,15 @@ static void note_chars(const lc_reading *reading, char_set *set)
     }
 }
 
-static int may_have(const char_set *set, const char *word)
+static int may_have(const char_set *set, struct span word)
 {
-    const unsigned char *at = (const unsigned char *)word;
+    const unsigned char *at = (const unsigned char *)word.text;
     return set->bits[at[1] & 63] >> (at[2] & 63) & 1;
 }
 
-static const char *find(const lc_reading *reading, const char *word)
+static const char *find(const lc_reading *reading, struct span word)
 {
-    return memmem(reading->text, reading->size, word, strlen(word));
+    return memmem(reading->text, reading->size, word.text, word.size);
 }
 
 /* The term that begins at or behind byte `at`. */
@@ -186,14 +200,14 @@ static size_t term_at(const lc_reading *reading, size_t at)
 }
 
 /* Does `x` stand in a only and `y` in b only? */
-static int swapped(const lc_reading *a, const lc_reading *b, const char *x, const char *y,
+static int swapped(const lc_reading *a, const lc_reading *b, struct span x, struct span y,
                    lc_swap *swap)
 {
     const char *left = find(a, x), *right = left ? find(b, y) : NULL;
     if (!left || !right || find(b, x) || find(a, y))
         return 0;
-    swap->a_at = (uint32_t)(left - a->text), swap->a_size = (uint32_t)strlen(x);
-    swap->b_at = (uint32_t)(right - b->text), swap->b_size = (uint32_t)strlen(y);
+    swap->a_at = (uint32_t)(left - a->text), swap->a_size = (uint32_t)x.size;
+    swap->b_at = (uint32_t)(right - b->text), swap->b_size = (uint32_t)y.size;
     swap->anchored = anchored(a, term_at(a, swap->a_at), term_at(a, swap->a_at + swap->a_size), b,
                               term_at(b, swap->b_at), term_at(b, swap->b_at + swap->b_size));
     return 1;

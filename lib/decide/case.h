@@ -6,9 +6,12 @@
 #ifndef LC_DECIDE_CASE_H
 #define LC_DECIDE_CASE_H
 
+#include "decide/antonyms.h"
 #include "decide/decide.h"
 #include "decide/numbers.h"
 #include "decide/reading.h"
+
+#define LC_SWAPS_MAX 16
 
 typedef struct lc_case {
     const lc_side *question, *candidate;
@@ -17,6 +20,10 @@ typedef struct lc_case {
     lc_verdict *verdict;
     lc_reading a, b; /* of question and candidate */
     lc_numbers a_numbers, b_numbers;
+    size_t a_negation, b_negation; /* terms of the first ones; term_count when there are none */
+    int odd_negations;             /* those of both add up to an odd number */
+    lc_swap swaps[LC_SWAPS_MAX];   /* opposites exchanged */
+    size_t swap_count;
 } lc_case;
 
 typedef int lc_rule_function(const lc_case *c, char *detail);

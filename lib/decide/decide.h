@@ -3,9 +3,9 @@
  * vectors are, what the encoder saw of them, and a policy go in; a verdict with every rule's word
  * comes out. No I/O, no clock, no locks, nothing kept between calls: any thread, any time.
  *
- * The order of a decision: what the encoder could not read is refused; then the vetoes, each of
- * which names one thing that two questions with one answer do not differ in (a number, a negation, a
- * direction, ...); then the similarity's threshold; then, where the encoder hands out token states, a
+ * The order of a decision: what the encoder could not read is refused; then the similarity's threshold;
+ * then the vetoes, each of which names one thing that two questions with one answer do not differ in
+ * (a number, a negation, a direction, ...); then, where the encoder hands out token states, a
  * logistic score of ten numbers ("a second look"). docs/decisions.md has each rule's cost and benefit.
  */
 #ifndef LC_DECIDE_DECIDE_H
@@ -23,6 +23,14 @@ typedef enum lc_rule {
 #undef LC_RULE
     LC_RULE_COUNT
 } lc_rule;
+
+/* What the score is made of: LC_FEATURE(NAME, "name", weight, "meaning"). */
+typedef enum lc_feature {
+#define LC_FEATURE(name, text, weight, meaning) LC_FEATURE_##name,
+#include "decide/features.def"
+#undef LC_FEATURE
+    LC_FEATURE_COUNT
+} lc_feature;
 
 /* One piece of the encoder's tokenisation, prefix and special tokens left out. */
 typedef struct lc_piece {
@@ -48,12 +56,14 @@ typedef struct lc_side {
 typedef enum lc_language { LC_ENGLISH, LC_CHINESE, LC_LANGUAGE_COUNT } lc_language;
 
 typedef struct lc_policy {
-    double threshold;        /* least cosine similarity, inclusive */
-    int threshold_is_users;  /* someone chose it: it decides alone (after the vetoes), not the score */
-    int use_score;           /* where both sides have token states */
+    double threshold;       /* least cosine similarity, inclusive, where the score does not decide */
+    int threshold_is_users; /* someone chose it: it decides (with the vetoes), not the score */
+    int use_score;          /* where both sides have token states */
+    double floor;           /* least cosine similarity where the score decides, inclusive */
     double score_threshold[LC_LANGUAGE_COUNT]; /* least score, inclusive */
-    uint32_t rules_off;      /* bit (1 << LC_RULE_x): that rule does not speak */
-    int explain;             /* hear every rule; otherwise the first that stops ends the decision */
+    const double *weights;  /* LC_FEATURE_COUNT, then the bias; NULL for the shipped ones */
+    uint32_t rules_off;     /* bit (1 << LC_RULE_x): that rule does not speak */
+    int explain;            /* hear every rule; otherwise the first that stops ends the decision */
 } lc_policy;
 
 /* The defaults for the local encoder; for one without token states, set use_score to 0 and threshold
@@ -77,11 +87,11 @@ typedef struct lc_verdict {
     int serve;
     const char *why; /* the word of the first rule that stopped it, static; "" when served */
     double similarity;
-    int scored;   /* score, leftover and score_threshold below hold values */
-    double score; /* z of the second look */
-    double leftover;
-    double score_threshold;
     lc_language language;
+    int scored;   /* the three below hold values */
+    double score; /* of the second look: log odds, but for the bias */
+    double score_threshold;
+    double features[LC_FEATURE_COUNT];
     lc_word words[LC_RULE_COUNT];
 } lc_verdict;
 
@@ -89,11 +99,18 @@ typedef struct lc_verdict {
 int lc_decide(const lc_side *question, const lc_side *candidate, double similarity,
               const lc_policy *policy, lc_verdict *verdict);
 
+/* A feature's name ("leftover") and shipped weight. */
+const char *lc_feature_name(lc_feature feature);
+double lc_feature_weight(lc_feature feature);
+
 /* A rule's word ("number") and what its veto means, in one sentence; static. */
 const char *lc_rule_word(lc_rule rule);
 const char *lc_rule_help(lc_rule rule);
 /* The rule with this word, or LC_RULE_COUNT. */
 lc_rule lc_rule_find(const char *word);
+
+/* Whether a piece's text, as the vocabulary has it, holds a letter, a digit or a Han character. */
+int lc_piece_is_word(const char *text, size_t size);
 
 /*
  * Is this a question about now (today's weather, the latest release)? 1 or 0, or LLMCACHE_MEMORY. Its

@@ -38,7 +38,8 @@ static size_t lower_bound(const lc_mark *marks, size_t count, const char *text, 
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (strncmp(text, marks[middle].phrase, size) > 0)
+        int order = (unsigned char)text[0] - (unsigned char)marks[middle].phrase[0];
+        if (order > 0 || (order == 0 && strncmp(text, marks[middle].phrase, size) > 0))
             low = middle + 1;
         else
             high = middle;
@@ -52,7 +53,7 @@ static const lc_mark *longest(const lc_mark *marks, size_t count, const char *te
     size_t best_size = 0, entry = entry_size(text + at);
     for (size_t i = lower_bound(marks, count, text + at, entry);
          i < count && strncmp(text + at, marks[i].phrase, entry) == 0; i++) {
-        size_t size = strlen(marks[i].phrase);
+        size_t size = marks[i].size;
         if (size > best_size && strncmp(text + at, marks[i].phrase, size) == 0 &&
             may_end(text, at + size)) {
             best = &marks[i];
@@ -73,7 +74,7 @@ void lc_marks_find(const lc_mark *marks, size_t mark_count, const lc_reading *re
             at++;
             continue;
         }
-        size_t size = strlen(mark->phrase);
+        size_t size = mark->size;
         found->list[found->count++] = (lc_sighting){mark->value, (uint32_t)at, (uint32_t)size};
         at += size;
     }

@@ -12,8 +12,13 @@
 #define LC_SIGHTINGS_MAX 32
 
 typedef struct lc_mark {
-    const char *phrase, *value;
+    const char *phrase;
+    size_t size;
+    const char *value;
 } lc_mark;
+
+/* For the rows of a list. */
+#define LC_MARK(phrase, value) {phrase, sizeof(phrase) - 1, value},
 
 typedef struct lc_sighting {
     const char *value;

@@ -88,6 +88,11 @@ static int is_word(int32_t cp)
     return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO;
 }
 
+int lc_is_word_character(uint32_t cp)
+{
+    return is_word((int32_t)cp);
+}
+
 static int is_upper(int32_t cp)
 {
     return cp < 0x80 ? cp >= 'A' && cp <= 'Z' : utf8proc_category(cp) == UTF8PROC_CATEGORY_LU;
@@ -262,7 +267,8 @@ int lc_term_is(const lc_reading *reading, size_t position, const char *word)
     if (position >= reading->term_count)
         return 0;
     const lc_term *term = &reading->terms[position];
-    return strlen(word) == term->size && memcmp(reading->text + term->at, word, term->size) == 0;
+    return reading->text[term->at] == word[0] && strlen(word) == term->size &&
+           memcmp(reading->text + term->at, word, term->size) == 0;
 }
 
 int lc_term_in(const lc_reading *reading, size_t position, const char *const *words, size_t count)

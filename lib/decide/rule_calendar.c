@@ -2,9 +2,7 @@
 #include "decide/marks.h"
 
 static const lc_mark marks[] = {
-#define LC_MARK(phrase, value) {phrase, value},
 #include "decide/calendar.def"
-#undef LC_MARK
 };
 
 int lc_rule_calendar(const lc_case *c, char *detail)

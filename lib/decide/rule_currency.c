@@ -2,9 +2,7 @@
 #include "decide/marks.h"
 
 static const lc_mark marks[] = {
-#define LC_MARK(phrase, value) {phrase, value},
 #include "decide/currencies.def"
-#undef LC_MARK
 };
 
 int lc_rule_currency(const lc_case *c, char *detail)

@@ -5,9 +5,7 @@
 #include "decide/marks.h"
 
 static const lc_mark marks[] = {
-#define LC_MARK(phrase, value) {phrase, value},
 #include "decide/formats.def"
-#undef LC_MARK
 };
 
 int lc_rule_format(const lc_case *c, char *detail)

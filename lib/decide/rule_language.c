@@ -7,9 +7,7 @@
 #include <string.h>
 
 static const lc_mark marks[] = {
-#define LC_MARK(phrase, value) {phrase, value},
 #include "decide/languages.def"
-#undef LC_MARK
 };
 
 static int is_asked_for(const lc_reading *reading, const lc_sighting *language)

@@ -2,9 +2,7 @@
 #include "decide/marks.h"
 
 static const lc_mark marks[] = {
-#define LC_MARK(phrase, value) {phrase, value},
 #include "decide/places.def"
-#undef LC_MARK
 };
 
 int lc_rule_place(const lc_case *c, char *detail)

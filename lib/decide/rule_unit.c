@@ -8,9 +8,7 @@
 #include <string.h>
 
 static const lc_mark marks[] = {
-#define LC_MARK(phrase, value) {phrase, value},
 #include "decide/units.def"
-#undef LC_MARK
 };
 
 #define LONG_NAME 5

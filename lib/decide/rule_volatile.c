@@ -12,9 +12,7 @@
 #define STATEMENT_HAN 15
 
 static const lc_mark marks[] = {
-#define LC_MARK(phrase, value) {phrase, value},
 #include "decide/volatile.def"
-#undef LC_MARK
 };
 
 /* Words before a mark that take its meaning of now: electric current, "what do I do now". */

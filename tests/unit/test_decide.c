@@ -95,6 +95,7 @@ Test(decide, antonyms)
         {"飯前吃藥", "飯後吃藥", 1},
         {"房價上升的原因", "房價下降的原因", 1},
         {"How can I become more independent?", "How can I become less dependent?", 0},
+        {"Upload to the server", "Download to the client", 1},
         {"公開的關係", "公開的關係是什麼", 0},
         {"開發者有哪些", "有關的人有哪些", 0},
     };
@@ -172,14 +173,15 @@ Test(decide, first_veto_ends_it_unless_asked_to_explain)
     lc_side a = side("Should I take 2 pills?"), b = side("Should I not take 3 pills?");
     lc_policy policy = {.threshold = 0.9};
     lc_verdict verdict;
-    cr_assert_eq(lc_decide(&a, &b, 0.5, &policy, &verdict), 0);
+    cr_assert_eq(lc_decide(&a, &b, 0.95, &policy, &verdict), 0);
     cr_assert_str_eq(verdict.why, "number");
     cr_assert_eq(verdict.words[LC_RULE_NEGATION].outcome, LC_SILENT);
     policy.explain = 1;
     cr_assert_eq(lc_decide(&a, &b, 0.5, &policy, &verdict), 0);
-    cr_assert_str_eq(verdict.why, "number");
-    cr_assert_eq(verdict.words[LC_RULE_NEGATION].outcome, LC_VETO);
+    cr_assert_str_eq(verdict.why, "similarity");
     cr_assert_eq(verdict.words[LC_RULE_SIMILARITY].outcome, LC_VETO);
+    cr_assert_eq(verdict.words[LC_RULE_NUMBER].outcome, LC_VETO);
+    cr_assert_eq(verdict.words[LC_RULE_NEGATION].outcome, LC_VETO);
 }
 
 Test(decide, a_rule_can_be_switched_off)
@@ -258,4 +260,48 @@ Test(decide, rules_have_words)
         cr_assert_gt(strlen(lc_rule_help((lc_rule)rule)), 10);
     }
     cr_assert_eq(lc_rule_find("nothing of the kind"), LC_RULE_COUNT);
+}
+
+Test(decide, roles)
+{
+    static const struct pair pairs[] = {
+        {"Did Sarah use the car?", "Was Sarah used by the car?", 1},
+        {"Does Lisa bother Nicholas?", "Is Lisa bothered by Nicholas?", 1},
+        {"Did Andrea buy the painting?", "Was the painting bought by Andrea?", 0},
+        {"Which cards do you support?", "Which cards are supported by you?", 0},
+        {"Is the fee paid by transfer?", "Is the fee paid by card?", 0},
+    };
+    CHECK(LC_RULE_ROLE, pairs);
+}
+
+Test(decide, conjunctions)
+{
+    static const struct pair pairs[] = {
+        {"Is Ann a doctor or a nurse?", "Is Ann a doctor and a nurse?", 1},
+        {"可以用現金或信用卡嗎", "可以用現金和信用卡嗎", 1},
+        {"Is Ann a doctor or a nurse?", "Is Ann a nurse or a doctor?", 0},
+        {"tea or coffee, which is better?", "Compare the health effects of tea and of coffee", 0},
+    };
+    CHECK(LC_RULE_CONJUNCTION, pairs);
+}
+
+Test(decide, tenses)
+{
+    static const struct pair pairs[] = {
+        {"Is Amber Murphy a nurse?", "Did Amber Murphy use to be a nurse?", 1},
+        {"Is Amber Murphy a nurse?", "Is Amber Murphy becoming a nurse?", 1},
+        {"他是總統嗎", "他曾經是總統嗎", 1},
+        {"What is the flag used to set?", "What does the flag set?", 0},
+    };
+    CHECK(LC_RULE_TENSE, pairs);
+}
+
+Test(decide, persons)
+{
+    static const struct pair pairs[] = {
+        {"do you think he would reject her?", "do you think she would reject him?", 1},
+        {"would her family be happy?", "would Jeffrey's family be happy?", 1},
+        {"would her family be happy?", "would her family be pleased?", 0},
+    };
+    CHECK(LC_RULE_PERSON, pairs);
 }

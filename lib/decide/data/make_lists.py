@@ -134,7 +134,7 @@ summarize: summarize, summarise, summary of, 摘要, 總結, 总结
 """
 VOLATILE = """
 now: today's, todays, tonight, tonight's, at the moment, at present, as of now, nowadays, these days, latest, newest, tomorrow's, this weekend, this year, this year's, this season, live score, live scores, breaking news, headlines, upcoming, weather forecast, what time is it, what day is it, what's the date, 今晚, 今早, 明晚, 明早, 最新, 本週, 本周, 這週, 这周, 這禮拜, 这礼拜, 這個星期, 这个星期, 本月, 這個月, 这个月, 本年度, 即時, 实时, 即时, 直播, 頭條, 头条, 天氣預報, 天气预报, 氣象預報, 現在幾點, 现在几点, 今天幾號, 今天几号
-told: real-time, real time, realtime, right now, currently, current, up to date, up-to-date, most recent, this week, this month, 當前, 当前, now, today, yesterday, yesterday's, tomorrow, this morning, this afternoon, this evening, last night, last week, next week, last month, next month, last year, last year's, next year, recent, recently, lately, 今天, 今日, 現在, 现在, 目前, 此刻, 現今, 如今, 最近, 近期, 剛剛, 刚刚, 昨天, 昨日, 昨晚, 前天, 明天, 明日, 後天, 后天, 上週, 上周, 下週, 下周, 上個月, 上个月, 下個月, 下个月, 今年, 去年, 明年, 即將, 即将
+told: real-time, real time, realtime, right now, currently, current, up to date, up-to-date, most recent, this week, this month, 當前, 当前, now, today, yesterday, yesterday's, tomorrow, last week, next week, last month, next month, last year, last year's, next year, 今天, 今日, 現在, 现在, 目前, 此刻, 現今, 如今, 最近, 近期, 剛剛, 刚刚, 昨天, 昨日, 昨晚, 前天, 明天, 明日, 後天, 后天, 上週, 上周, 下週, 下周, 上個月, 上个月, 下個月, 下个月, 今年, 去年, 明年, 即將, 即将
 """
 
 

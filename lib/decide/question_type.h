@@ -1,0 +1,27 @@
+/* What a question asks for: a reason, a time, a place, a person, a quantity, a way, a thing, a yes. */
+#ifndef LC_DECIDE_QUESTION_TYPE_H
+#define LC_DECIDE_QUESTION_TYPE_H
+
+#include "decide/reading.h"
+
+typedef enum lc_question_type {
+    LC_ASKS_UNKNOWN,
+    LC_ASKS_WHY,
+    LC_ASKS_WHEN,
+    LC_ASKS_WHERE,
+    LC_ASKS_WHO,
+    LC_ASKS_NUMBER,
+    LC_ASKS_HOW,
+    LC_ASKS_WHAT,
+    LC_ASKS_YES
+} lc_question_type;
+
+lc_question_type lc_question_type_of(const lc_reading *reading);
+
+/* Both known, different, and one of them a reason, a time, a place, a person or a quantity. */
+int lc_question_types_differ(lc_question_type a, lc_question_type b);
+
+/* An article, a pronoun, a question word or an auxiliary: no name by its capital. */
+int lc_is_function_word(const lc_reading *reading, size_t term);
+
+#endif
