@@ -48,28 +48,66 @@ int lc_is_function_word(const lc_reading *reading, size_t term)
     return lc_term_in(reading, term, function_words, COUNT(function_words));
 }
 
-static lc_question_type type_english(const lc_reading *reading)
+static lc_question_type type_english(const lc_reading *reading, size_t *at)
 {
+    *at = 0;
     if (lc_term_in(reading, 0, auxiliaries, COUNT(auxiliaries)))
         return LC_ASKS_YES;
     for (size_t i = 0; i < reading->term_count; i++)
-        for (size_t row = 0; row < COUNT(english); row++)
-            if (lc_term_is(reading, i, english[row].word))
-                return english[row].type == LC_ASKS_HOW &&
-                               lc_term_in(reading, i + 1, quantities, COUNT(quantities))
-                           ? LC_ASKS_NUMBER
-                           : english[row].type;
+        for (size_t row = 0; row < COUNT(english); row++) {
+            if (!lc_term_is(reading, i, english[row].word))
+                continue;
+            *at = i;
+            return english[row].type == LC_ASKS_HOW &&
+                           lc_term_in(reading, i + 1, quantities, COUNT(quantities))
+                       ? LC_ASKS_NUMBER
+                       : english[row].type;
+        }
     return LC_ASKS_UNKNOWN;
 }
 
-lc_question_type lc_question_type_of(const lc_reading *reading)
+/* "Is called what" holds the letters of "why": 稱為什麼, 成為什麼. */
+static int is_called_what(const lc_reading *reading, const char *found)
 {
-    if (reading->han_count == 0)
-        return type_english(reading);
-    for (size_t row = 0; row < COUNT(chinese); row++)
-        if (lc_reading_contains(reading, chinese[row].word, strlen(chinese[row].word)))
+    static const char *const before[] = {"稱", "称", "成", "作", "列", "改", "名", "視", "视", "譯", "译", "認", "认"};
+    size_t at = (size_t)(found - reading->text);
+    for (size_t i = 0; i < COUNT(before); i++)
+        if (at >= 3 && memcmp(found - 3, before[i], 3) == 0)
+            return 1;
+    return 0;
+}
+
+/* 在哪一年, 在哪個國家 ask for a year, a country. */
+static int is_which(const char *found, const char *word)
+{
+    static const char *const behind[] = {"一", "個", "个", "年", "位", "種", "种", "些", "場", "场", "國", "国"};
+    if (strcmp(word, "在哪") != 0 && strcmp(word, "去哪") != 0)
+        return 0;
+    for (size_t i = 0; i < COUNT(behind); i++)
+        if (strncmp(found + strlen(word), behind[i], 3) == 0)
+            return 1;
+    return 0;
+}
+
+static lc_question_type type_chinese(const lc_reading *reading)
+{
+    for (size_t row = 0; row < COUNT(chinese); row++) {
+        const char *found = strstr(reading->text, chinese[row].word);
+        if (found && !(chinese[row].type == LC_ASKS_WHY && is_called_what(reading, found)) &&
+            !is_which(found, chinese[row].word))
             return chinese[row].type;
+    }
     return LC_ASKS_UNKNOWN;
+}
+
+lc_question_type lc_question_type_of(const lc_reading *reading, int *leads)
+{
+    size_t at = 0;
+    int is_chinese = reading->han_count > 0;
+    lc_question_type type = is_chinese ? type_chinese(reading) : type_english(reading, &at);
+    if (leads)
+        *leads = is_chinese || (at < reading->term_count && reading->terms[at].opens);
+    return type;
 }
 
 static int is_narrow(lc_question_type type)

@@ -16,7 +16,9 @@ typedef enum lc_question_type {
     LC_ASKS_YES
 } lc_question_type;
 
-lc_question_type lc_question_type_of(const lc_reading *reading);
+/* By its first question word; `leads` (may be NULL) tells whether that word begins a sentence, which in
+ * English tells a question ("when does it open") from a clause ("when it opens"). */
+lc_question_type lc_question_type_of(const lc_reading *reading, int *leads);
 
 /* Both known, different, and one of them a reason, a time, a place, a person or a quantity. */
 int lc_question_types_differ(lc_question_type a, lc_question_type b);

@@ -97,7 +97,7 @@ int lc_features_find(const lc_case *c, double features[LC_FEATURE_COUNT])
     features[LC_FEATURE_ANTONYM] = has_listed_swap(c);
     features[LC_FEATURE_NAME] = has_own_name(&c->a, &c->b) && has_own_name(&c->b, &c->a);
     features[LC_FEATURE_QUESTION] =
-        lc_question_types_differ(lc_question_type_of(&c->a), lc_question_type_of(&c->b));
+        lc_question_types_differ(lc_question_type_of(&c->a, NULL), lc_question_type_of(&c->b, NULL));
     features[LC_FEATURE_DIRECTION] = lc_rule_direction(c, detail) > 0;
     return 0;
 }
