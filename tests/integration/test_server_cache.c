@@ -15,8 +15,8 @@ static void start(const char *const flags[])
 
 static const char *ask(const char *question, const char *more)
 {
-    test_reply reply = test_server_post(&server, "/ask",
-                                        test_format("{\"question\":\"%s\"%s}", question, more));
+    test_reply reply = test_server_post(
+        &server, "/ask", test_format("{\"question\":\"%s\"%s}", question, more));
     cr_assert_eq(reply.status, 200, "%s", reply.body);
     return json_string_value(json_object_get(test_json(reply.body), "id"));
 }
@@ -30,7 +30,8 @@ static json_t *get(const char *path)
 
 static size_t listed(const char *query)
 {
-    return json_array_size(json_object_get(get(test_format("/cache/entries%s", query)), "entries"));
+    return json_array_size(
+        json_object_get(get(test_format("/cache/entries%s", query)), "entries"));
 }
 
 static int64_t removed(const char *body)
@@ -40,7 +41,8 @@ static int64_t removed(const char *body)
     return json_integer_value(json_object_get(test_json(reply.body), "removed"));
 }
 
-/* ---- What it does ---------------------------------------------------------------------------- */
+/* ---- What it does
+ * ---------------------------------------------------------------------------- */
 
 Test(server_cache, list_get_delete)
 {
@@ -57,7 +59,8 @@ Test(server_cache, list_get_delete)
     cr_expect_eq(listed("?id=ffffffff"), 0);
 
     json_t *entry = get(test_format("/cache/entries/%s", id));
-    cr_expect_str_eq(json_string_value(json_object_get(entry, "question")), "什麼是快取？");
+    cr_expect_str_eq(json_string_value(json_object_get(entry, "question")),
+                     "什麼是快取？");
     cr_expect(json_string_length(json_object_get(entry, "answer")) > 0);
     cr_expect(json_is_object(json_object_get(entry, "body")));
 
@@ -75,8 +78,11 @@ Test(server_cache, purge_needs_a_condition)
     ask("two", ",\"tags\":\"x\"");
     ask("three", ",\"tags\":\"x,y\"");
     cr_expect_eq(test_server_post(&server, "/cache/purge", "{}").status, 422);
-    cr_expect_eq(test_server_post(&server, "/cache/purge", "{\"tagg\":\"x\"}").status, 422);
-    cr_expect_eq(test_server_post(&server, "/cache/purge", "{\"tag\":\"x\",\"all\":true}").status, 422);
+    cr_expect_eq(test_server_post(&server, "/cache/purge", "{\"tagg\":\"x\"}").status,
+                 422);
+    cr_expect_eq(
+        test_server_post(&server, "/cache/purge", "{\"tag\":\"x\",\"all\":true}").status,
+        422);
     cr_expect_eq(test_server_post(&server, "/cache/purge", "{\"limit\":0}").status, 422);
     cr_expect_eq(removed("{\"tag\":\"x\",\"dry_run\":true}"), 2);
     cr_expect_eq(listed(""), 3);
@@ -91,21 +97,31 @@ Test(server_cache, feedback_removes_a_wrong_answer)
     start(NULL);
     const char *id = ask("one", "");
     cr_expect_eq(test_server_post(&server, "/cache/feedback",
-                                  test_format("{\"id\":\"%s\",\"good\":true}", id)).status, 200);
+                                  test_format("{\"id\":\"%s\",\"good\":true}", id))
+                     .status,
+                 200);
     cr_expect_eq(listed(""), 1);
     cr_expect_eq(test_server_post(&server, "/cache/feedback",
-                                  test_format("{\"id\":\"%s\",\"good\":false}", id)).status, 200);
+                                  test_format("{\"id\":\"%s\",\"good\":false}", id))
+                     .status,
+                 200);
     cr_expect_eq(listed(""), 0);
-    cr_expect_eq(test_server_post(&server, "/cache/feedback", "{\"id\":\"ffffffffffffffffffff\","
-                                                              "\"good\":false}").status, 404);
-    cr_expect_eq(test_server_post(&server, "/cache/feedback", "{\"good\":false}").status, 422);
-    cr_expect_eq(test_server_post(&server, "/cache/feedback", "{\"id\":\"x\"}").status, 422);
+    cr_expect_eq(test_server_post(&server, "/cache/feedback",
+                                  "{\"id\":\"ffffffffffffffffffff\","
+                                  "\"good\":false}")
+                     .status,
+                 404);
+    cr_expect_eq(test_server_post(&server, "/cache/feedback", "{\"good\":false}").status,
+                 422);
+    cr_expect_eq(test_server_post(&server, "/cache/feedback", "{\"id\":\"x\"}").status,
+                 422);
 }
 
 Test(server_cache, explain_and_rebuild)
 {
     start(NULL);
-    test_reply explained = test_server_post(&server, "/cache/explain", "{\"question\":\"one\"}");
+    test_reply explained =
+        test_server_post(&server, "/cache/explain", "{\"question\":\"one\"}");
     cr_expect_eq(explained.status, 200);
     cr_expect(json_is_object(test_json(explained.body)));
     cr_expect_eq(listed(""), 0, "explaining changed something");
@@ -118,20 +134,27 @@ Test(server_cache, bad_queries_name_the_parameter)
 {
     static const struct {
         const char *query, *name;
-    } rows[] = {{"?limit=0", "limit"}, {"?limit=x", "limit"}, {"?limit=1000000", "limit"},
-                {"?older_than=-1", "older_than"}, {"?kind=both", "kind"}};
+    } rows[] = {{"?limit=0", "limit"},
+                {"?limit=x", "limit"},
+                {"?limit=1000000", "limit"},
+                {"?older_than=-1", "older_than"},
+                {"?kind=both", "kind"}};
     start(NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        test_reply reply = test_server_get(&server, test_format("/cache/entries%s", rows[i].query));
+        test_reply reply =
+            test_server_get(&server, test_format("/cache/entries%s", rows[i].query));
         cr_expect_eq(reply.status, 422, "%s", rows[i].query);
         const json_t *error = json_object_get(test_json(reply.body), "error");
-        cr_expect_str_eq(json_string_value(json_object_get(error, "param")), rows[i].name);
+        cr_expect_str_eq(json_string_value(json_object_get(error, "param")),
+                         rows[i].name);
     }
 }
 
-/* ---- Who may ----------------------------------------------------------------------------------- */
+/* ---- Who may
+ * ----------------------------------------------------------------------------------- */
 
-static int status_with(const char *method, const char *path, const char *header, const char *body)
+static int status_with(const char *method, const char *path, const char *header,
+                       const char *body)
 {
     const char *const headers[] = {header, NULL};
     return test_server_send(&server, method, path, header ? headers : NULL, body).status;
@@ -144,19 +167,24 @@ Test(server_cache, without_a_key_no_web_page_gets_in)
     static const char entries[] = "/cache/entries", all[] = "{\"all\":true}";
     cr_expect_eq(status_with("GET", entries, "Host: evil.example", NULL), 403);
     cr_expect_eq(status_with("GET", entries, "Host: 127.0.0.1.evil.example", NULL), 403);
-    cr_expect_eq(status_with("GET", entries, "Host: localhost.evil.example:80", NULL), 403);
+    cr_expect_eq(status_with("GET", entries, "Host: localhost.evil.example:80", NULL),
+                 403);
     cr_expect_eq(status_with("GET", entries, "Host: localhost", NULL), 200);
     cr_expect_eq(status_with("GET", entries, "Host: 127.0.0.1:80", NULL), 200);
     cr_expect_eq(status_with("GET", entries, "Origin: http://evil.example", NULL), 403);
     cr_expect_eq(status_with("GET", entries, "Origin: null", NULL), 403);
-    cr_expect_eq(status_with("GET", entries, test_format("Origin: %s", server.url), NULL), 200);
+    cr_expect_eq(status_with("GET", entries, test_format("Origin: %s", server.url), NULL),
+                 200);
     cr_expect_eq(status_with("GET", entries, "X-Forwarded-For: 1.2.3.4", NULL), 403);
     cr_expect_eq(status_with("GET", entries, "Forwarded: for=1.2.3.4", NULL), 403);
-    cr_expect_eq(status_with("POST", "/cache/purge", "Content-Type: text/plain", all), 415);
-    cr_expect_eq(status_with("POST", "/cache/purge", "Content-Type: application/x-www-form-urlencoded",
-                             all), 415);
-    cr_expect_eq(status_with("POST", "/cache/purge", "Content-Type: application/json; charset=utf-8",
-                             all), 200);
+    cr_expect_eq(status_with("POST", "/cache/purge", "Content-Type: text/plain", all),
+                 415);
+    cr_expect_eq(status_with("POST", "/cache/purge",
+                             "Content-Type: application/x-www-form-urlencoded", all),
+                 415);
+    cr_expect_eq(status_with("POST", "/cache/purge",
+                             "Content-Type: application/json; charset=utf-8", all),
+                 200);
 }
 
 Test(server_cache, with_a_key_everybody_needs_it)
@@ -176,17 +204,21 @@ Test(server_cache, with_a_key_everybody_needs_it)
     cr_expect_null(strstr(refused.body, "s3cret"));
 }
 
-/* ---- What is written down ------------------------------------------------------------------------- */
+/* ---- What is written down
+ * ------------------------------------------------------------------------- */
 
 Test(server_cache, the_log_holds_no_secrets)
 {
     start((const char *const[]){"--admin-key", "SECRETADMIN", NULL});
     ask("SECRETQUESTION", ",\"system\":\"SECRETSYSTEM\"");
-    status_with("GET", "/cache/entries?contains=SECRETQUERY", "X-Admin-Key: SECRETADMIN", NULL);
+    status_with("GET", "/cache/entries?contains=SECRETQUERY", "X-Admin-Key: SECRETADMIN",
+                NULL);
     status_with("GET", "/cache/entries", "Authorization: Bearer SECRETWRONG", NULL);
     status_with("POST", "/v1/chat/completions", "Authorization: Bearer SECRETKEY",
-                "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"SECRETCHAT\"}]}");
-    test_server_raw(&server, "NONSENSE /SECRETPATH\r\nAuthorization: SECRETBROKEN\r\n\r\n", 5000);
+                "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":"
+                "\"SECRETCHAT\"}]}");
+    test_server_raw(&server,
+                    "NONSENSE /SECRETPATH\r\nAuthorization: SECRETBROKEN\r\n\r\n", 5000);
     const char *log = test_server_log(&server, 5);
     cr_assert_null(strstr(log, "SECRET"), "%s", log);
     cr_assert_null(strstr(test_read_file(server.process.log, NULL), "SECRET"));

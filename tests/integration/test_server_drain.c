@@ -15,15 +15,19 @@ static test_server server;
 
 static void start(const char *latency, const char *drain)
 {
-    test_server_start(&server, (const char *const[]){"--demo-latency-ms", latency, "--drain-timeout-ms",
-                                                     drain, NULL}, NULL);
+    test_server_start(&server,
+                      (const char *const[]){"--demo-latency-ms", latency,
+                                            "--drain-timeout-ms", drain, NULL},
+                      NULL);
 }
 
 static int ask(const char *question)
 {
     int fd = test_connect(server.port);
-    test_send_text(fd, test_format("POST /ask HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n"
-                                   "{\"question\":\"%s\"}", strlen(question) + 15, question));
+    test_send_text(
+        fd, test_format("POST /ask HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n"
+                        "{\"question\":\"%s\"}",
+                        strlen(question) + 15, question));
     return fd;
 }
 
@@ -40,7 +44,8 @@ static int requests_active(void)
 static int refuses(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server.port),
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)server.port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int refused = connect(fd, (struct sockaddr *)&to, sizeof to) != 0;
     close(fd);
@@ -63,7 +68,8 @@ Test(server_drain, what_is_under_way_is_finished)
     cr_assert_eq(test_raw_status(reply), 200, "%s", reply);
     cr_assert_not_null(strstr(reply, "\"answer\""));
     cr_assert_eq(test_join(&server.process, 5000), 0);
-    cr_assert_not_null(strstr(test_read_file(server.access_log, NULL), "\"path\":\"/ask\",\"status\":200"));
+    cr_assert_not_null(strstr(test_read_file(server.access_log, NULL),
+                              "\"path\":\"/ask\",\"status\":200"));
 }
 
 Test(server_drain, an_idle_server_ends_at_once)
@@ -82,7 +88,8 @@ Test(server_drain, the_time_limit_ends_it)
     int64_t start_ms = test_now_ms();
     cr_assert_eq(test_server_stop(&server), 0);
     cr_assert_lt(test_now_ms() - start_ms, 5000);
-    cr_assert_not_null(strstr(test_read_file(server.process.log, NULL), "1 requests under way"));
+    cr_assert_not_null(
+        strstr(test_read_file(server.process.log, NULL), "1 requests under way"));
 }
 
 Test(server_drain, a_second_signal_ends_it)

@@ -1,4 +1,5 @@
-/* How many connections llmcache-server takes, what the others are told, and that idle ones starve nobody. */
+/* How many connections llmcache-server takes, what the others are told, and that idle
+ * ones starve nobody. */
 #include "llmcache_server.h"
 
 #include <criterion/criterion.h>
@@ -13,7 +14,8 @@ static test_server server;
 
 static void start(const char *connections)
 {
-    test_server_start(&server, (const char *const[]){"--max-connections", connections, NULL}, NULL);
+    test_server_start(
+        &server, (const char *const[]){"--max-connections", connections, NULL}, NULL);
 }
 
 static const char live[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -42,7 +44,8 @@ Test(server_limits, past_the_limit_is_503_with_retry_after)
     const char *refused = test_server_raw(&server, live, 5000);
     cr_assert_eq(test_raw_status(refused), 503, "%s", refused);
     cr_assert_not_null(strstr(refused, "\r\nRetry-After: 1\r\n"));
-    cr_assert_not_null(json_object_get(test_json(strstr(refused, "\r\n\r\n") + 4), "error"));
+    cr_assert_not_null(
+        json_object_get(test_json(strstr(refused, "\r\n\r\n") + 4), "error"));
     for (int i = 0; i < 4; i++)
         cr_assert_eq(ask_on(fds[i]), 200, "connection %d", i);
     close(fds[2]);
@@ -73,13 +76,15 @@ Test(server_limits, many_refused_at_once_are_all_told)
         test_send_text(fds[i], live);
     }
     for (int i = 0; i < VISITORS; i++) {
-        cr_expect_eq(test_raw_status(test_receive(fds[i], NULL, 10000)), 503, "visitor %d", i);
+        cr_expect_eq(test_raw_status(test_receive(fds[i], NULL, 10000)), 503,
+                     "visitor %d", i);
         close(fds[i]);
     }
     cr_assert_eq(ask_on(holder), 200);
 }
 
-/* Idle connections up to the limit leave room for one more; each still works afterwards. */
+/* Idle connections up to the limit leave room for one more; each still works afterwards.
+ */
 Test(server_limits, a_thousand_idle_connections_starve_nobody)
 {
     enum { IDLE = 1000 };
@@ -117,7 +122,8 @@ Test(server_limits, long_idle_connections_give_way)
     cr_assert_eq(ask_anew(), 503);
     cr_assert(test_wait_until(ask_anew() == 200, 30000));
     size_t size = 1;
-    test_receive(fds[0], &size, 5000); /* the one idle for longest was closed, without a word */
+    test_receive(fds[0], &size,
+                 5000); /* the one idle for longest was closed, without a word */
     cr_assert_eq(size, 0);
     close(fds[0]);
     close(fds[1]);
@@ -127,12 +133,15 @@ Test(server_limits, streams_do_not_starve_a_new_request)
 {
     enum { STREAMS = 20 };
     int fds[STREAMS];
-    test_server_start(&server, (const char *const[]){"--demo-latency-ms", "3s", NULL}, NULL);
+    test_server_start(&server, (const char *const[]){"--demo-latency-ms", "3s", NULL},
+                      NULL);
     for (int i = 0; i < STREAMS; i++) {
         const char *body = test_format("{\"question\":\"%d\"}", i);
         fds[i] = test_connect(server.port);
-        test_send_text(fds[i], test_format("POST /ask HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
-                                           strlen(body), body));
+        test_send_text(
+            fds[i],
+            test_format("POST /ask HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
+                        strlen(body), body));
     }
     int64_t start_ms = test_now_ms();
     cr_assert_eq(ask_anew(), 200);

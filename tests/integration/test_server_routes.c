@@ -1,4 +1,5 @@
-/* What llmcache-server answers where: questions, state, metrics, and what it does not serve. */
+/* What llmcache-server answers where: questions, state, metrics, and what it does not
+ * serve. */
 #include "llmcache_server.h"
 
 #include <criterion/criterion.h>
@@ -19,20 +20,24 @@ static const char *text_of(const json_t *object, const char *name)
     return text ? text : "(absent)";
 }
 
-/* ---- Questions --------------------------------------------------------------------------------- */
+/* ---- Questions
+ * --------------------------------------------------------------------------------- */
 
 Test(server_routes, ask_answers_and_remembers)
 {
     start(NULL);
-    json_t *first = test_json(test_server_post(&server, "/ask", "{\"question\":\"什麼是快取？\"}").body);
-    json_t *again = test_json(test_server_post(&server, "/ask", "{\"question\":\"什麼是快取？\"}").body);
+    json_t *first = test_json(
+        test_server_post(&server, "/ask", "{\"question\":\"什麼是快取？\"}").body);
+    json_t *again = test_json(
+        test_server_post(&server, "/ask", "{\"question\":\"什麼是快取？\"}").body);
     cr_assert_str_eq(text_of(first, "source"), "model");
     cr_assert_str_eq(text_of(again, "source"), "exact");
     cr_assert_str_eq(text_of(again, "answer"), text_of(first, "answer"));
     cr_assert_str_eq(text_of(again, "id"), text_of(first, "id"));
     cr_assert_eq(strlen(text_of(first, "id")), 20);
     cr_assert_float_eq(json_number_value(json_object_get(again, "similarity")), 1, 1e-9);
-    static const char *const members[] = {"age_ms", "latency_ms", "model", "usage", "cached", "stored"};
+    static const char *const members[] = {"age_ms", "latency_ms", "model",
+                                          "usage",  "cached",     "stored"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         cr_expect_not_null(json_object_get(again, members[i]), "%s", members[i]);
 }
@@ -40,20 +45,26 @@ Test(server_routes, ask_answers_and_remembers)
 Test(server_routes, ask_takes_its_options)
 {
     start(NULL);
-    const char *body = "{\"question\":\"q\",\"namespace\":\"a\",\"model\":\"m\",\"system\":\"s\","
-                       "\"tags\":[\"x\",\"y\"],\"ttl\":60,\"threshold\":0.99,\"exact\":true,\"else\":1}";
+    const char *body =
+        "{\"question\":\"q\",\"namespace\":\"a\",\"model\":\"m\",\"system\":\"s\","
+        "\"tags\":[\"x\",\"y\"],\"ttl\":60,\"threshold\":0.99,\"exact\":true,\"else\":1}";
     cr_assert_eq(test_server_post(&server, "/ask", body).status, 200);
     json_t *again = test_json(test_server_post(&server, "/ask", body).body);
     cr_assert_str_eq(text_of(again, "source"), "exact");
-    json_t *other = test_json(test_server_post(&server, "/ask",
-                                               "{\"question\":\"q\",\"namespace\":\"b\",\"model\":\"m\","
-                                               "\"system\":\"s\"}").body);
+    json_t *other = test_json(
+        test_server_post(&server, "/ask",
+                         "{\"question\":\"q\",\"namespace\":\"b\",\"model\":\"m\","
+                         "\"system\":\"s\"}")
+            .body);
     cr_assert_str_eq(text_of(other, "source"), "model");
-    json_t *fresh = test_json(test_server_post(&server, "/ask",
-                                               "{\"question\":\"q\",\"namespace\":\"b\",\"model\":\"m\","
-                                               "\"system\":\"s\",\"no_cache\":true}").body);
+    json_t *fresh = test_json(
+        test_server_post(&server, "/ask",
+                         "{\"question\":\"q\",\"namespace\":\"b\",\"model\":\"m\","
+                         "\"system\":\"s\",\"no_cache\":true}")
+            .body);
     cr_assert_str_eq(text_of(fresh, "source"), "model");
-    test_reply absent = test_server_post(&server, "/ask", "{\"question\":\"new\",\"only_cached\":true}");
+    test_reply absent =
+        test_server_post(&server, "/ask", "{\"question\":\"new\",\"only_cached\":true}");
     cr_assert_eq(absent.status, 404);
 }
 
@@ -83,11 +94,14 @@ Test(server_routes, bad_questions_name_the_field)
     start(NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         test_reply reply = test_server_post(&server, "/ask", rows[i].body);
-        cr_expect_eq(reply.status, 422, "%s: %d %s", rows[i].body, reply.status, reply.body);
+        cr_expect_eq(reply.status, 422, "%s: %d %s", rows[i].body, reply.status,
+                     reply.body);
         json_t *root = test_json(reply.body);
         const json_t *error = json_object_get(root, "error");
-        const json_t *place = json_object_get(json_array_get(json_object_get(root, "detail"), 0), "loc");
-        cr_expect_str_eq(text_of(error, "param"), rows[i].field ? rows[i].field : "(absent)");
+        const json_t *place =
+            json_object_get(json_array_get(json_object_get(root, "detail"), 0), "loc");
+        cr_expect_str_eq(text_of(error, "param"),
+                         rows[i].field ? rows[i].field : "(absent)");
         cr_expect_eq(json_array_size(place), rows[i].field ? 2 : 1, "%s", reply.body);
     }
 }
@@ -102,7 +116,8 @@ Test(server_routes, a_nul_in_a_question_is_refused)
 Test(server_routes, too_long_a_question)
 {
     start((const char *const[]){"--max-question-bytes", "16", NULL});
-    test_reply reply = test_server_post(&server, "/ask", "{\"question\":\"12345678901234567\"}");
+    test_reply reply =
+        test_server_post(&server, "/ask", "{\"question\":\"12345678901234567\"}");
     cr_assert_eq(reply.status, 413, "%d %s", reply.status, reply.body);
 }
 
@@ -115,17 +130,20 @@ Test(server_routes, no_provider_is_said)
     cr_assert_eq(test_server_get(&server, "/livez").status, 200);
 }
 
-/* ---- Elsewhere ------------------------------------------------------------------------------------ */
+/* ---- Elsewhere
+ * ------------------------------------------------------------------------------------ */
 
 Test(server_routes, unknown_paths)
 {
-    static const char *const paths[] = {"/", "/nowhere", "/ask/", "/asks", "/cache", "/cache/", "/v1",
-                                        "/cache/entries/", "/metrics/", "/.env", "/%61sk"};
+    static const char *const paths[] = {
+        "/",   "/nowhere",        "/ask/",     "/asks", "/cache", "/cache/",
+        "/v1", "/cache/entries/", "/metrics/", "/.env", "/%61sk"};
     start(NULL);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         test_reply reply = test_server_get(&server, paths[i]);
         cr_expect_eq(reply.status, 404, "%s: %d", paths[i], reply.status);
-        cr_expect_not_null(json_object_get(test_json(reply.body), "error"), "%s", paths[i]);
+        cr_expect_not_null(json_object_get(test_json(reply.body), "error"), "%s",
+                           paths[i]);
     }
 }
 
@@ -141,8 +159,10 @@ Test(server_routes, wrong_methods)
                 {"GET", "/cache/purge", "POST, OPTIONS"}};
     start(NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        test_reply reply = test_server_send(&server, rows[i].method, rows[i].path, NULL, NULL);
-        cr_expect_eq(reply.status, 405, "%s %s: %d", rows[i].method, rows[i].path, reply.status);
+        test_reply reply =
+            test_server_send(&server, rows[i].method, rows[i].path, NULL, NULL);
+        cr_expect_eq(reply.status, 405, "%s %s: %d", rows[i].method, rows[i].path,
+                     reply.status);
         const char *allow = test_header(&reply, "Allow");
         cr_assert_not_null(allow, "%s %s", rows[i].method, rows[i].path);
         cr_expect_str_eq(allow, rows[i].allow);
@@ -154,8 +174,9 @@ Test(server_routes, wrong_methods)
 
 Test(server_routes, openapi_lists_what_is_served)
 {
-    static const char *const paths[] = {"/ask", "/v1/chat/completions", "/v1/messages", "/health",
-                                        "/metrics", "/cache/entries/{id}", "/cache/purge"};
+    static const char *const paths[] = {
+        "/ask",     "/v1/chat/completions", "/v1/messages", "/health",
+        "/metrics", "/cache/entries/{id}",  "/cache/purge"};
     start(NULL);
     test_reply reply = test_server_get(&server, "/openapi.json");
     const json_t *listed = json_object_get(test_json(reply.body), "paths");
@@ -166,7 +187,9 @@ Test(server_routes, openapi_lists_what_is_served)
     cr_expect_not_null(json_object_get(entry, "delete"));
 }
 
-/* ---- State ------------------------------------------------------------------------------------------ */
+/* ---- State
+ * ------------------------------------------------------------------------------------------
+ */
 
 Test(server_routes, health_live_ready)
 {
@@ -195,7 +218,8 @@ Test(server_routes, metrics_in_both_forms)
     test_server_post(&server, "/ask", "{\"question\":\"a\"}");
     test_reply text = test_server_get(&server, "/metrics");
     cr_assert_eq(text.status, 200);
-    cr_assert_eq(strncmp(test_header(&text, "Content-Type"), "text/plain; version=0.0.4", 25), 0);
+    cr_assert_eq(
+        strncmp(test_header(&text, "Content-Type"), "text/plain; version=0.0.4", 25), 0);
     cr_assert_not_null(strstr(text.body, "\nllmcache_server_connections "));
     metrics_pass_promtool(text.body);
     test_reply json = test_server_get(&server, "/metrics/json");

@@ -21,22 +21,32 @@ void test_server_start(test_server *server, const char *const flags[],
     const char *folder = test_folder(), *port_file = test_format("%s/port", folder);
     *server = (test_server){.access_log = test_format("%s/access.log", folder)};
     const char *argv[MAX_FLAGS] = {test_build_path("server/llmcache-server"),
-                                   "--listen", "127.0.0.1:0",
-                                   "--port-file", port_file,
-                                   "--access-log", server->access_log,
-                                   "--max-connections", "32",
-                                   "--store", "memory:",
-                                   "--embedder", "none",
-                                   "--provider", "demo:",
-                                   "--demo-latency-ms", "0"};
+                                   "--listen",
+                                   "127.0.0.1:0",
+                                   "--port-file",
+                                   port_file,
+                                   "--access-log",
+                                   server->access_log,
+                                   "--max-connections",
+                                   "32",
+                                   "--store",
+                                   "memory:",
+                                   "--embedder",
+                                   "none",
+                                   "--provider",
+                                   "demo:",
+                                   "--demo-latency-ms",
+                                   "0"};
     int count = 15;
     for (int i = 0; flags && flags[i] && count < MAX_FLAGS - 1; i++)
         argv[count++] = flags[i];
     test_spawn(&server->process, argv, environment);
-    if (!test_wait_until((server->port = read_port(port_file)) || !test_running(&server->process),
+    if (!test_wait_until((server->port = read_port(port_file)) ||
+                             !test_running(&server->process),
                          30000) ||
         !server->port)
-        test_give_up("llmcache-server does not start: %s", test_read_file(server->process.log, NULL));
+        test_give_up("llmcache-server does not start: %s",
+                     test_read_file(server->process.log, NULL));
     server->url = test_format("http://127.0.0.1:%d", server->port);
 }
 
@@ -49,16 +59,19 @@ int test_server_stop(test_server *server)
     return status;
 }
 
-/* ---- Requests ---------------------------------------------------------------------------------- */
+/* ---- Requests
+ * ---------------------------------------------------------------------------------- */
 
-test_reply test_server_send(const test_server *server, const char *method, const char *path,
-                            const char *const headers[], const char *body)
+test_reply test_server_send(const test_server *server, const char *method,
+                            const char *path, const char *const headers[],
+                            const char *body)
 {
     test_http *http = test_http_new();
-    test_reply reply = test_http_send(http, &(test_request){.method = method,
-                                                            .url = test_format("%s%s", server->url, path),
-                                                            .headers = headers,
-                                                            .body = body});
+    test_reply reply = test_http_send(
+        http, &(test_request){.method = method,
+                              .url = test_format("%s%s", server->url, path),
+                              .headers = headers,
+                              .body = body});
     test_http_free(http);
     return reply;
 }
@@ -88,7 +101,9 @@ int test_raw_status(const char *reply)
     return reply && sscanf(reply, "HTTP/1.%*d %d", &status) == 1 ? status : 0;
 }
 
-/* ---- The log ------------------------------------------------------------------------------------- */
+/* ---- The log
+ * -------------------------------------------------------------------------------------
+ */
 
 static int lines_in(const char *text)
 {
@@ -101,7 +116,9 @@ static int lines_in(const char *text)
 const char *test_server_log(const test_server *server, int lines)
 {
     const char *text = NULL;
-    if (!test_wait_until(lines_in(text = test_read_file(server->access_log, NULL)) >= lines, 5000))
-        test_give_up("the access log has %d lines, not %d: %s", lines_in(text), lines, text);
+    if (!test_wait_until(
+            lines_in(text = test_read_file(server->access_log, NULL)) >= lines, 5000))
+        test_give_up("the access log has %d lines, not %d: %s", lines_in(text), lines,
+                     text);
     return text;
 }
