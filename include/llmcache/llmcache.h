@@ -201,6 +201,7 @@ LLMCACHE_EXPORT int64_t llmcache_answer_latency_us(const llmcache_answer *answer
 LLMCACHE_EXPORT int64_t llmcache_answer_model_latency_ms(const llmcache_answer *answer); /* when the model was asked */
 LLMCACHE_EXPORT int64_t llmcache_answer_input_tokens(const llmcache_answer *answer);
 LLMCACHE_EXPORT int64_t llmcache_answer_output_tokens(const llmcache_answer *answer);
+LLMCACHE_EXPORT int64_t llmcache_answer_cost_nano(const llmcache_answer *answer);        /* what it cost, or would have: 1e-9 US dollars, 0 unknown */
 LLMCACHE_EXPORT int llmcache_answer_stored(const llmcache_answer *answer);               /* 1 if kept by this ask */
 LLMCACHE_EXPORT const char *llmcache_answer_why(const llmcache_answer *answer); /* one word: why it was not served or kept; "" */
 
@@ -266,6 +267,8 @@ typedef struct llmcache_counters {
     uint64_t tokens_saved_input;
     uint64_t tokens_saved_output;
     uint64_t saved_ms;             /* model time that hits did not have to wait for */
+    uint64_t cost_nano;            /* spent on the model, in 1e-9 US dollars, by the price table */
+    uint64_t cost_saved_nano;      /* that hits did not cost */
     uint64_t evictions;            /* from memory */
     uint64_t invalidations;        /* entries the store said had changed */
     uint64_t upstream_calls;       /* HTTP calls to the model, retries included */
@@ -341,6 +344,7 @@ typedef struct llmcache_entry {
     int64_t model_ms;       /* how long the model took */
     int64_t input_tokens;   /* 0 when unknown */
     int64_t output_tokens;
+    int64_t cost_nano;      /* what the model's answer cost, in 1e-9 US dollars; 0 when unknown */
     uint32_t flags;         /* LLMCACHE_ENTRY_* */
     const char *embedder;   /* name of the embedding space, "" without a vector */
     const float *vector;    /* unit length, NULL without a vector */

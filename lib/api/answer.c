@@ -12,7 +12,7 @@ struct llmcache_answer {
     char id[LLMCACHE_ID_SIZE];
     llmcache_source source;
     double similarity;
-    int64_t age_ms, latency_us, model_ms, input_tokens, output_tokens;
+    int64_t age_ms, latency_us, model_ms, input_tokens, output_tokens, cost_nano;
     int stored;
     const char *why; /* static */
 };
@@ -64,6 +64,7 @@ static int fill(lc_text_ask *ask, llmcache_answer *answer, llmcache_error *err)
     answer->similarity = hit ? job->similarity : 0;
     answer->age_ms = hit && entry && job->now_ms > entry->created_ms ? job->now_ms - entry->created_ms : 0;
     answer->model_ms = entry ? entry->model_ms : 0;
+    answer->cost_nano = entry ? entry->cost_nano : 0;
     answer->latency_us = ask->latency_us;
     answer->stored = job->stored;
     answer->why = job->why ? job->why : "";
@@ -157,6 +158,11 @@ int64_t llmcache_answer_input_tokens(const llmcache_answer *answer)
 int64_t llmcache_answer_output_tokens(const llmcache_answer *answer)
 {
     return answer ? answer->output_tokens : 0;
+}
+
+int64_t llmcache_answer_cost_nano(const llmcache_answer *answer)
+{
+    return answer ? answer->cost_nano : 0;
 }
 
 int llmcache_answer_stored(const llmcache_answer *answer)

@@ -289,6 +289,7 @@ static void count(lc_job *job, int code)
         const llmcache_entry *facts = &job->entry->facts;
         lc_count_add(&counts->tokens_saved_input, (uint64_t)facts->input_tokens);
         lc_count_add(&counts->tokens_saved_output, (uint64_t)facts->output_tokens);
+        lc_count_add(&counts->cost_saved_nano, (uint64_t)facts->cost_nano);
         if (end != LLMCACHE_SOURCE_SHARED)
             lc_count_add(&counts->saved_ms, (uint64_t)facts->model_ms);
     }

@@ -6,6 +6,8 @@
 
 #include "ask/count.h"
 #include "ask/flight.h"
+#include "ask/prices.h"
+#include "ask/usage.h"
 #include "ask/workers.h"
 #include "base/settings.h"
 #include "decide/decide.h"
@@ -65,6 +67,8 @@ struct llmcache {
     lc_flights *flights;
     lc_workers *workers;
     lc_counts counts;
+    lc_usage usage;
+    lc_prices *prices;
     lc_background background;
     int64_t opened_ms;
     atomic_int_least64_t embed_pause_until_ms; /* monotonic */

@@ -155,6 +155,8 @@ static lc_entry *make_entry(errand *e, const char *body, size_t size, const lc_a
     entry.model_ms = (lc_mono_us() - e->start_us) / 1000;
     entry.input_tokens = facts->input_tokens;
     entry.output_tokens = facts->output_tokens;
+    entry.cost_nano = lc_prices_cost(e->cache->prices, entry.model, facts->input_tokens,
+                                     facts->cached_tokens, facts->output_tokens);
     entry.flags = e->wants == LC_WANTS_STREAM && !facts->has_usage ? LLMCACHE_ENTRY_NO_USAGE : 0;
     return lc_entry_new(&entry);
 }
@@ -179,6 +181,15 @@ static void keep(errand *e, lc_landing *landing, const lc_answer_facts *facts, s
     landing->stored = 1;
 }
 
+static void count_usage(errand *e, const lc_answer_facts *facts, const llmcache_entry *entry)
+{
+    const char *operation = e->protocol == LC_PROTOCOL_COMPLETIONS ? "text_completion" : "chat";
+    lc_count_add(&e->cache->counts.cost_nano, (uint64_t)entry->cost_nano);
+    if (facts->has_usage)
+        lc_usage_add(&e->cache->usage, entry->model, operation, e->anthropic ? "anthropic" : "openai",
+                     facts->input_tokens, facts->output_tokens, lc_mono_us() - e->start_us);
+}
+
 static void land(errand *e, lc_landing *landing)
 {
     lc_buffer assembled;
@@ -188,8 +199,10 @@ static void land(errand *e, lc_landing *landing)
     const char *body = whole_answer(e, &assembled, &size, &landing->why);
     if (body && lc_answer_read(e->protocol, body, size, &facts, NULL) == 0) {
         landing->entry = make_entry(e, body, size, &facts);
-        if (landing->entry)
+        if (landing->entry) {
+            count_usage(e, &facts, &landing->entry->facts);
             keep(e, landing, &facts, size);
+        }
         lc_answer_facts_done(&facts);
     } else if (*landing->why) {
         lc_count_word(&e->cache->counts.not_stored, landing->why);

@@ -44,7 +44,7 @@ typedef struct lc_counts {
     lc_histogram latency[LC_END_COUNT];
     lc_histogram steps[LC_STEP_COUNT];
     lc_count stored, store_errors, embed_errors, embeds, rejected, invalidations, upstream_calls;
-    lc_count tokens_saved_input, tokens_saved_output, saved_ms;
+    lc_count tokens_saved_input, tokens_saved_output, saved_ms, cost_nano, cost_saved_nano;
     lc_count upstream_status[6]; /* by hundreds; [0]: no reply */
     lc_word_counts not_stored;   /* why an answer was not kept */
     lc_word_counts refused;      /* which rule refused a near candidate */

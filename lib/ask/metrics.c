@@ -38,6 +38,8 @@ void lc_counters_read(llmcache *cache, llmcache_counters *out)
     out->tokens_saved_input = lc_count_read(&counts->tokens_saved_input);
     out->tokens_saved_output = lc_count_read(&counts->tokens_saved_output);
     out->saved_ms = lc_count_read(&counts->saved_ms);
+    out->cost_nano = lc_count_read(&counts->cost_nano);
+    out->cost_saved_nano = lc_count_read(&counts->cost_saved_nano);
     out->invalidations = lc_count_read(&counts->invalidations);
     out->upstream_calls = lc_count_read(&counts->upstream_calls);
     out->evictions = memory.evictions;
@@ -72,6 +74,8 @@ static const metric metrics[] = {
     {"llmcache_tokens_saved_total", "kind=\"input\"", "Tokens that hits did not cost.", 0, AT(tokens_saved_input), 1},
     {"llmcache_tokens_saved_total", "kind=\"output\"", NULL, 0, AT(tokens_saved_output), 1},
     {"llmcache_model_seconds_saved_total", NULL, "Time of the model that hits did not wait for.", 0, AT(saved_ms), 1e-3},
+    {"llmcache_cost_dollars_total", NULL, "Cost of the model by the price table, in US dollars.", 0, AT(cost_nano), 1e-9},
+    {"llmcache_cost_saved_dollars_total", NULL, "Cost that hits saved by the price table, in US dollars.", 0, AT(cost_saved_nano), 1e-9},
     {"llmcache_evictions_total", NULL, "Answers evicted from memory.", 0, AT(evictions), 1},
     {"llmcache_invalidations_total", NULL, "Entries the store said had changed.", 0, AT(invalidations), 1},
     {"llmcache_upstream_requests_total", NULL, "Calls to the model's service.", 0, AT(upstream_calls), 1},
@@ -166,6 +170,7 @@ static void write_rest(llmcache *cache, lc_buffer *out)
     head(out, "llmcache_step_duration_seconds", "Time of one step of a question.", "histogram");
     for (int i = 0; i < LC_STEP_COUNT; i++)
         write_histogram("llmcache_step_duration_seconds", "step", step_names[i], &counts->steps[i], out);
+    lc_usage_write(&cache->usage, out);
     head(out, "llmcache_store_up", "1 if the store's last operation worked.", "gauge");
     lc_buffer_format(out, "llmcache_store_up{store=\"%s\"} %d\n", cache->store.ops.name,
                      store.connected != 0);
@@ -254,6 +259,7 @@ static void numbers_json(const llmcache_counters *c, lc_buffer *out)
         FIELD(not_stored),     FIELD(store_errors),       FIELD(embeds),
         FIELD(embed_errors),   FIELD(rejected),           FIELD(tokens_saved_input),
         FIELD(tokens_saved_output), FIELD(saved_ms),      FIELD(evictions),
+        FIELD(cost_nano),      FIELD(cost_saved_nano),
         FIELD(invalidations),  FIELD(upstream_calls),     FIELD(entries),
         FIELD(records),        FIELD(memory_bytes),       FIELD(in_flight),
 #undef FIELD

@@ -112,6 +112,8 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
     const lc_settings *settings = &cache->settings;
     int code = check(cache, err);
     if (!code)
+        code = lc_prices_new(settings->prices, &cache->prices, err);
+    if (!code)
         code = lc_http_new(64, settings->tls_ca_file, &cache->http, err);
     if (!code)
         code = open_providers(cache, brought, err);
@@ -191,6 +193,7 @@ void lc_cache_close(llmcache *cache)
     lc_provider_close(&cache->openai);
     lc_provider_close(&cache->anthropic);
     lc_http_free(cache->http);
+    lc_prices_free(cache->prices);
     lc_settings_done(&cache->settings);
     lc_free(cache);
 }

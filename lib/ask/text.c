@@ -52,7 +52,7 @@ static const char *model_of(const llmcache *cache, const llmcache_ask_options *o
         return options->model;
     if (*cache->settings.model)
         return cache->settings.model;
-    return cache->ask_protocol == LC_PROTOCOL_MESSAGES ? "claude-3-5-haiku-latest" : "gpt-4o-mini";
+    return cache->ask_protocol == LC_PROTOCOL_MESSAGES ? "claude-haiku-4-5" : "gpt-4o-mini";
 }
 
 /* Older programs hand in a shorter struct: the rest counts as zero. */

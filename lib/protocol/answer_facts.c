@@ -232,6 +232,10 @@ static void read_usage(lc_protocol protocol, const lc_tree *body, lc_answer_fact
     facts->input_tokens = count_of(usage, openai ? "prompt_tokens" : "input_tokens");
     facts->output_tokens =
         count_of(usage, openai ? "completion_tokens" : "output_tokens");
+    const char *details = openai ? "prompt_tokens_details" : "input_tokens_details";
+    facts->cached_tokens = protocol == LC_PROTOCOL_MESSAGES
+                               ? count_of(usage, "cache_read_input_tokens")
+                               : count_of(lc_tree_find(usage, details), "cached_tokens");
     /* Anthropic counts what its own prompt cache read or wrote apart. */
     if (protocol == LC_PROTOCOL_MESSAGES)
         facts->input_tokens += count_of(usage, "cache_creation_input_tokens") +

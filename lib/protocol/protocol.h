@@ -98,6 +98,7 @@ typedef struct lc_answer_facts {
     char *text;  /* what a person reads; "" when there is none */
     char *model; /* as the answer names it */
     int64_t input_tokens, output_tokens;
+    int64_t cached_tokens; /* of the input, read from the service's own prompt cache */
     int has_usage;
     int keep;             /* whole and finished by itself: worth keeping */
     const char *why_not;  /* static word when not: "length", "content_filter", "refusal", "empty", "unparsable", "error" */

@@ -33,7 +33,7 @@ static const field fields[] = {
     FIELD(partition, DIGEST, 0),   FIELD(created_ms, NUMBER, 0),  FIELD(expires_ms, NUMBER, 0),
     FIELD(stale_ms, NUMBER, 0),
     FIELD(model_ms, NUMBER, 0),    FIELD(input_tokens, NUMBER, 0), FIELD(output_tokens, NUMBER, 0),
-    FIELD(flags, FLAGS, 0),        FIELD(body_size, SIZE, 0),     FIELD(embedder, TEXT, 1),
+    FIELD(cost_nano, NUMBER, 0),  FIELD(flags, FLAGS, 0),        FIELD(body_size, SIZE, 0),     FIELD(embedder, TEXT, 1),
     FIELD(dimension, SIZE, 1),
 };
 #undef FIELD

@@ -193,7 +193,8 @@ static int switch_to_wal(sqlite3 *db, lc_sqlite_patience *patience)
     " partition BLOB NOT NULL, protocol TEXT NOT NULL, model TEXT NOT NULL,"                   \
     " question TEXT NOT NULL, tags TEXT NOT NULL, created_ms INTEGER NOT NULL,"                \
     " expires_ms INTEGER NOT NULL, model_ms INTEGER NOT NULL, input_tokens INTEGER NOT NULL,"  \
-    " output_tokens INTEGER NOT NULL, flags INTEGER NOT NULL, checksum INTEGER NOT NULL,"
+    " output_tokens INTEGER NOT NULL, stale_ms INTEGER NOT NULL, cost_nano INTEGER NOT NULL,"     \
+    " flags INTEGER NOT NULL, checksum INTEGER NOT NULL,"
 
 /* Every change leaves a line in `changes`, which other processes read, and moves the totals. */
 #define WATCH(name, part)                                                                      \

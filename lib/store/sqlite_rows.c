@@ -12,11 +12,11 @@
 /* ---- SQL --------------------------------------------------------------------------------------- */
 
 #define COMMON "space, fingerprint, partition, protocol, model, question, tags, created_ms, expires_ms," \
-               " model_ms, input_tokens, output_tokens, flags, checksum, body"
+               " model_ms, input_tokens, output_tokens, stale_ms, cost_nano, flags, checksum, body"
 
 enum column {
     SPACE, FINGERPRINT, PARTITION, PROTOCOL, MODEL, QUESTION, TAGS, CREATED, EXPIRES, MODEL_MS,
-    INPUT, OUTPUT, FLAGS, CHECKSUM, BODY, EMBEDDER, VECTOR, ID
+    INPUT, OUTPUT, STALE, COST, FLAGS, CHECKSUM, BODY, EMBEDDER, VECTOR, ID
 };
 
 #define PUT_COMMON                                                                             \
@@ -24,7 +24,8 @@ enum column {
     " protocol=excluded.protocol, model=excluded.model, question=excluded.question,"           \
     " tags=excluded.tags, created_ms=excluded.created_ms, expires_ms=excluded.expires_ms,"     \
     " model_ms=excluded.model_ms, input_tokens=excluded.input_tokens,"                         \
-    " output_tokens=excluded.output_tokens, flags=excluded.flags, checksum=excluded.checksum," \
+    " output_tokens=excluded.output_tokens, stale_ms=excluded.stale_ms,"                       \
+    " cost_nano=excluded.cost_nano, flags=excluded.flags, checksum=excluded.checksum,"         \
     " body=excluded.body"
 
 /* One row of statements: the same for both parts but for the table and what a record has more. */
@@ -35,7 +36,7 @@ enum column {
     [LC_SQL_PAGE] = "SELECT " COMMON more none ", id FROM " table                              \
                     " WHERE id > ?1 AND (?2 IS NULL OR space=?2) ORDER BY id LIMIT ?3",        \
     [LC_SQL_PUT] = "INSERT INTO " table "(" COMMON more ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9," \
-                   "?10,?11,?12,?13,?14,?15" marks ")" PUT_COMMON update,                      \
+                   "?10,?11,?12,?13,?14,?15,?16,?17" marks ")" PUT_COMMON update,                      \
     [LC_SQL_REMOVE] = "DELETE FROM " table " WHERE fingerprint=?1 AND space=?2",               \
     [LC_SQL_REMOVE_HEAD] = "DELETE FROM " table " WHERE fingerprint BETWEEN ?1 AND ?2 AND space=?3", \
     [LC_SQL_DROP] = "DELETE FROM " table " WHERE id=?1 AND checksum=?2",                       \
@@ -44,7 +45,7 @@ enum column {
 
 static const char *const sql[2][LC_SQL_COUNT] = {
     {STATEMENTS("prompt_cache", "", "", "", ", '', NULL")},
-    {STATEMENTS("embed_cache", ", embedder, vector", ",?16,?17",
+    {STATEMENTS("embed_cache", ", embedder, vector", ",?18,?19",
                 ", embedder=excluded.embedder, vector=excluded.vector", "")},
 };
 
@@ -144,6 +145,8 @@ void lc_sqlite_bind_entry(sqlite3_stmt *statement, int part, const llmcache_entr
     sqlite3_bind_int64(statement, MODEL_MS + 1, entry->model_ms);
     sqlite3_bind_int64(statement, INPUT + 1, entry->input_tokens);
     sqlite3_bind_int64(statement, OUTPUT + 1, entry->output_tokens);
+    sqlite3_bind_int64(statement, STALE + 1, entry->stale_ms);
+    sqlite3_bind_int64(statement, COST + 1, entry->cost_nano);
     sqlite3_bind_int64(statement, FLAGS + 1, entry->flags);
     sqlite3_bind_int64(statement, CHECKSUM + 1, checksum_of(entry, part));
     sqlite3_bind_text64(statement, BODY + 1, entry->body, entry->body_size, SQLITE_STATIC,
@@ -213,6 +216,8 @@ static void read_numbers(sqlite3_stmt *statement, llmcache_entry *entry, lc_sqli
     entry->model_ms = sqlite3_column_int64(statement, MODEL_MS);
     entry->input_tokens = sqlite3_column_int64(statement, INPUT);
     entry->output_tokens = sqlite3_column_int64(statement, OUTPUT);
+    entry->stale_ms = sqlite3_column_int64(statement, STALE);
+    entry->cost_nano = sqlite3_column_int64(statement, COST);
     entry->flags = (uint32_t)sqlite3_column_int64(statement, FLAGS);
     row->checksum = sqlite3_column_int64(statement, CHECKSUM);
     row->id = sqlite3_column_int64(statement, ID);
