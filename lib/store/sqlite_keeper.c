@@ -102,15 +102,17 @@ static void open_connection(keeper *k)
 
 /* ---- Changes ----------------------------------------------------------------------------------- */
 
-/* Leaves out what this process wrote itself; says from where to read, and forgets what is behind. */
+/* Steps over what this process wrote itself; says from where to read, and forgets what is behind. */
 static int64_t start_of_reading(lc_sqlite *self)
 {
-    pthread_mutex_lock(&self->lock);
     size_t done = 0;
-    while (done < self->own_count && self->own[done].first <= self->seen + 1) {
-        if (self->seen < self->own[done].last)
-            self->seen = self->own[done].last;
-        done++;
+    pthread_mutex_lock(&self->lock);
+    for (; done < self->own_count && self->own[done].first <= self->seen + 1; done++) {
+        const lc_own_range *range = &self->own[done];
+        if (self->seen < range->committed)
+            self->seen = range->committed;
+        if (self->seen < range->last)
+            break;
     }
     self->own_count -= done;
     if (done)
@@ -181,17 +183,12 @@ static int read_lines(keeper *k, int64_t from, int64_t *last, int *rc)
     return whole ? count : -1;
 }
 
-/* Nothing past `from`: is its end where we were, or did someone empty the table? */
+/* Nothing past `from`: is the end where we were, or did someone empty the table? */
 static int check_end(keeper *k, int64_t from, int64_t *last)
 {
-    sqlite3_stmt *statement;
-    int rc = sqlite3_prepare_v2(k->connection->db, "SELECT max(seq) FROM changes", -1, &statement, NULL);
-    if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-        int64_t end = sqlite3_column_int64(statement, 0);
-        *last = end < from ? end : from;
-        rc = SQLITE_OK;
-    }
-    sqlite3_finalize(statement);
+    int64_t end;
+    int rc = lc_sqlite_last_change(k->connection, &end);
+    *last = rc == SQLITE_OK && end < from ? end : from;
     return rc;
 }
 
@@ -224,20 +221,15 @@ static int tell(keeper *k, int *rc)
 
 static int read_totals(keeper *k)
 {
-    sqlite3_stmt *statement;
-    int rc = sqlite3_prepare_v2(k->connection->db, "SELECT part, rows FROM totals", -1, &statement, NULL);
-    while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-        rc = SQLITE_OK;
-        int64_t rows = sqlite3_column_int64(statement, 1);
-        pthread_mutex_lock(&k->self->lock);
-        if (sqlite3_column_int(statement, 0) == LLMCACHE_PART_PROMPT)
-            k->self->entries = rows;
-        else
-            k->self->records = rows;
-        pthread_mutex_unlock(&k->self->lock);
-    }
-    sqlite3_finalize(statement);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+    int64_t entries, records;
+    int rc = lc_sqlite_totals(k->connection, &entries, &records);
+    if (rc != SQLITE_OK)
+        return rc;
+    pthread_mutex_lock(&k->self->lock);
+    k->self->entries = entries;
+    k->self->records = records;
+    pthread_mutex_unlock(&k->self->lock);
+    return SQLITE_OK;
 }
 
 /* 1 when the file has changed since the last look. */

@@ -2,7 +2,9 @@
  * The inside of the SQLite store, shared by its files:
  *
  *   sqlite_store.c   the operations and the state
- *   sqlite_writer.c  one thread that writes: many puts share a commit; it also opens and mends the file
+ *   sqlite_queue.c   changes waiting to be made, and waiting for them
+ *   sqlite_batch.c   many changes in one transaction
+ *   sqlite_writer.c  the one thread that writes; it also opens and mends the file
  *   sqlite_keeper.c  one thread that looks what other processes changed, and moves the WAL into the file
  *   sqlite_rows.c    statements, rows
  *   sqlite_file.c    the file and its schema
@@ -40,9 +42,11 @@ typedef struct lc_sqlite_job {
     llmcache_error err; /* code 0 for success */
 } lc_sqlite_job;
 
-/* Changes this process has made: lines of the table `changes` that need not be told to it. */
+/* Changes this process makes: lines of the table `changes` that need not be told to it. Booked before
+ * they are committed, as they can be read a moment before the commit returns. */
 typedef struct lc_own_range {
     int64_t first, last;
+    int64_t committed; /* the last one that is in the file for certain */
 } lc_own_range;
 
 typedef struct lc_sqlite {
@@ -95,7 +99,7 @@ void lc_sqlite_report(lc_sqlite *self, const lc_sqlite_connection *connection, i
 /* The store's reason, or a wish to try again; lock held. */
 int lc_sqlite_not_ready(lc_sqlite *self, llmcache_error *err);
 
-/* ---- sqlite_writer.c --------------------------------------------------------------------------- */
+/* ---- sqlite_queue.c ---------------------------------------------------------------------------- */
 
 lc_sqlite_job *lc_sqlite_job_new(enum lc_sqlite_work work, int parts, llmcache_error *err);
 void lc_sqlite_job_free(lc_sqlite_job *job);
@@ -105,6 +109,31 @@ int lc_sqlite_submit(lc_sqlite *self, lc_sqlite_job *job, int64_t deadline_ms, u
                      llmcache_error *err);
 /* The same without waiting. */
 void lc_sqlite_post(lc_sqlite *self, lc_sqlite_job *job);
+
+/* What becomes one transaction. */
+typedef struct lc_sqlite_batch {
+    lc_sqlite_job *first;
+    int64_t until_ms;         /* the most patient of its callers waits until then */
+    int64_t before, after;    /* last line of `changes` */
+    int64_t entries, records; /* totals after it */
+} lc_sqlite_batch;
+
+/* Takes what waits; lock held. */
+lc_sqlite_batch lc_sqlite_take_batch(lc_sqlite *self);
+
+/* Tells all who wait for these jobs how it went; lock held. */
+void lc_sqlite_complete(lc_sqlite *self, lc_sqlite_job *job, int rc);
+
+/* ---- sqlite_batch.c ---------------------------------------------------------------------------- */
+
+int lc_sqlite_commit(lc_sqlite *self, lc_sqlite_connection *connection, lc_sqlite_batch *b, int pruning);
+
+/* The first column of the first row; *out is left alone when there is none. These return a SQLite code. */
+int lc_sqlite_number(lc_sqlite_connection *connection, const char *sql, int64_t *out);
+int lc_sqlite_last_change(lc_sqlite_connection *connection, int64_t *seq);
+int lc_sqlite_totals(lc_sqlite_connection *connection, int64_t *entries, int64_t *records);
+
+/* ---- sqlite_writer.c --------------------------------------------------------------------------- */
 
 /* The thread; it starts with this connection, NULL when the file could not be opened. */
 typedef struct lc_sqlite_writer_start {
