@@ -79,9 +79,9 @@ llmcache_entry entry_of(const llmcache_key *key, int version)
     entry.question = test_format("什麼是快取 %s?\n\"\\ \x01", entry.id);
     entry.body = test_format("{\"id\":\"%s\",\"version\":%d}", entry.id, version);
     entry.body_size = strlen(entry.body);
-    float *vector = (float *)(void *)test_keep("", DIM * sizeof(float));
-    fill((uint64_t)version + key->fingerprint[1], vector, DIM * sizeof *vector); /* any bytes at all */
-    entry.vector = vector;
+    float vector[DIM];
+    fill((uint64_t)version + key->fingerprint[1], vector, sizeof vector); /* any bytes at all */
+    entry.vector = (const float *)(const void *)test_keep(vector, sizeof vector);
     return entry;
 }
 

@@ -47,7 +47,7 @@ PUBLIC = ["llmcache/llmcache.h", "llmcache/backend.h", "llmcache/model.h"]
 
 # The system's headers that any file may have; what is missing here is somebody's library.
 SYSTEM = """alloca.h assert.h cpuid.h ctype.h dirent.h errno.h fcntl.h float.h ftw.h getopt.h immintrin.h
-inttypes.h langinfo.h limits.h locale.h malloc.h math.h poll.h pthread.h sched.h signal.h spawn.h stdalign.h stdarg.h
+inttypes.h langinfo.h limits.h locale.h malloc.h math.h poll.h pthread.h pwd.h sched.h signal.h spawn.h stdalign.h stdarg.h
 stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h termios.h time.h
 unistd.h wchar.h arm_neon.h netdb.h pwd.h""".split()
 SYSTEM_FOLDERS = ["sys/*", "netinet/*", "arpa/*", "asm/*", "linux/*"]
