@@ -299,8 +299,9 @@ static void write_escape(const char *text, size_t length, lc_buffer *out)
 {
     static const char plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
     const char *found = length == 1 && *text ? strchr(plain, *text) : NULL;
+    const char pair[2] = {'\\', found ? letters[found - plain] : 'u'};
     if (found)
-        lc_buffer_format(out, "\\%c", letters[found - plain]);
+        lc_buffer_add(out, pair, sizeof pair);
     else if (length == 1)
         lc_buffer_format(out, "\\u%04x", (unsigned char)*text);
     else if (length == 2)
