@@ -1,7 +1,7 @@
 /*
  * Reading small JSON documents: facts, replies of services. A thin cover of jansson, so that rooms which
- * only need to look something up do not depend on it. (The protocol room, which takes bodies apart and puts
- * them together, uses jansson itself.) Writing is lc_buffer_json.
+ * only need to look something up do not depend on it. (The protocol room, which must lose nothing of a body,
+ * has trees of its own: protocol/json_tree.h.) Writing is lc_buffer_json.
  */
 #ifndef LC_BASE_JSON_H
 #define LC_BASE_JSON_H
