@@ -164,11 +164,13 @@ lc_wants lc_job_wants(const lc_job *job);
 
 /* find_similar.c: 1 when job->entry holds an answer of the same meaning. */
 int lc_find_similar(lc_job *job);
-double lc_threshold(const lc_job *job);
 const char *lc_not_matchable(const lc_job *job); /* static word; NULL when it is looked up */
-/* judge.c: may this entry's answer serve? *verdict says why not; with explain, every rule's word. */
+/* judge.c: which similarity is enough (with the score: enough to be judged), and may this entry's answer serve? *verdict says why not; with explain, every rule's word. */
 int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int explain,
              lc_verdict *verdict);
+int lc_uses_score(const llmcache *cache);
+double lc_threshold(const llmcache *cache);
+double lc_least_similarity(const lc_job *job);
 int lc_embed_text(llmcache *cache, const char *text, float **vector, size_t *dimension,
                   llmcache_error *err);
 int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, float **vectors,

@@ -93,8 +93,9 @@ static int tell_semantic(lc_job *job, lc_buffer *out)
     int served = 0;
     const char *why = find_candidates(job, near, &count);
     const lc_settings *settings = &job->cache->settings;
-    lc_buffer_format(out, "\"semantic\":{\"threshold\":%.6f,", lc_threshold(job));
-    member(out, "threshold_from", settings->threshold > 0 ? "setting" : "embedder");
+    lc_buffer_format(out, "\"semantic\":{\"threshold\":%.6f,", lc_least_similarity(job));
+    member(out, "threshold_from",
+           settings->threshold > 0 ? "setting" : lc_uses_score(job->cache) ? "score" : "embedder");
     member(out, "why", why ? why : "");
     lc_buffer_text(out, "\"candidates\":[");
     for (size_t i = 0; i < count; i++)

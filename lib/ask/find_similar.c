@@ -12,18 +12,6 @@
 #include <string.h>
 
 #define CANDIDATES 4
-#define GENERAL_THRESHOLD 0.95
-
-double lc_threshold(const lc_job *job)
-{
-    const llmcache *cache = job->cache;
-    double threshold = cache->settings.threshold;
-    if (threshold <= 0 && cache->embedder.ops.threshold)
-        threshold = cache->embedder.ops.threshold(cache->embedder.self);
-    if (threshold <= 0)
-        threshold = GENERAL_THRESHOLD;
-    return job->controls.threshold > threshold ? job->controls.threshold : threshold;
-}
 
 static int know_dimension(llmcache *cache, llmcache_error *err)
 {
@@ -148,7 +136,7 @@ static int search(lc_job *job)
                                job->now_ms, near, CANDIDATES, &count, &err);
     lc_count_latency(&cache->counts.steps[LC_STEP_SEARCH], lc_mono_us() - start_us);
     for (size_t i = 0; !code && i < count; i++) {
-        if (near[i].similarity < lc_threshold(job))
+        if (near[i].similarity < lc_least_similarity(job))
             break;
         if (consider(job, &near[i]))
             return 1;

@@ -1,15 +1,98 @@
-/* The bridge to lib/decide: hands the pure verdict the two texts and the policy in force. */
+/*
+ * The bridge to lib/decide: hands the pure verdict the two texts, the policy in force and, where the encoder
+ * is in this process, what it saw of both. Encoding the candidate again costs a thousand times what the
+ * other rules do, so they are heard first.
+ */
 #include "ask/cache.h"
+
+#include "base/memory.h"
+#include "embed/local_embedder.h"
 
 #include <string.h>
 
-static void policy_of(const lc_job *job, int explain, lc_policy *policy)
+#define GENERAL_THRESHOLD 0.95
+
+/* The score's numbers were fitted to this model's states. */
+#define SCORED_SPACE "local:multilingual-e5-small:"
+
+int lc_uses_score(const llmcache *cache)
+{
+    const lc_embedder *embedder = &cache->embedder;
+    return cache->settings.threshold <= 0 && embedder->ops.embed &&
+           strcmp(embedder->ops.name, "local") == 0 &&
+           strncmp(embedder->ops.space(embedder->self), SCORED_SPACE, strlen(SCORED_SPACE)) == 0;
+}
+
+double lc_threshold(const llmcache *cache)
+{
+    const lc_embedder *embedder = &cache->embedder;
+    double threshold = cache->settings.threshold;
+    if (threshold <= 0 && embedder->ops.embed && embedder->ops.threshold)
+        threshold = embedder->ops.threshold(embedder->self);
+    return threshold > 0 ? threshold : GENERAL_THRESHOLD;
+}
+
+double lc_least_similarity(const lc_job *job)
+{
+    lc_policy policy;
+    lc_policy_init(&policy);
+    double least = lc_uses_score(job->cache) ? policy.floor : lc_threshold(job->cache);
+    return job->controls.threshold > least ? job->controls.threshold : least;
+}
+
+static void policy_of(const lc_job *job, lc_policy *policy)
 {
     lc_policy_init(policy);
-    policy->threshold = lc_threshold(job);
-    policy->threshold_is_users = job->cache->settings.threshold > 0 || job->controls.threshold > 0;
-    policy->use_score = 0;
-    policy->explain = explain;
+    policy->threshold = lc_threshold(job->cache);
+    policy->threshold_is_users = job->cache->settings.threshold > 0;
+    policy->use_score = lc_uses_score(job->cache);
+}
+
+/* ---- What the encoder saw ------------------------------------------------------------------------ */
+
+typedef struct seen {
+    lc_token_states states;
+    lc_piece pieces[LC_STATES_MAX];
+} seen;
+
+static int look(const llmcache *cache, seen *s, lc_side *side)
+{
+    if (lc_local_states(cache->embedder.self, side->text, &s->states, NULL))
+        return LLMCACHE_EMBEDDER;
+    for (size_t i = 0; i < s->states.count; i++)
+        s->pieces[i] = (lc_piece){.id = s->states.ids[i], .is_word = s->states.is_word[i]};
+    side->pieces = s->pieces;
+    side->states = s->states.states;
+    side->piece_count = s->states.count;
+    side->dim = s->states.dimension;
+    side->unknown = s->states.unknown;
+    side->truncated = s->states.cut;
+    return 0;
+}
+
+/* The whole decision, states included. Without them nothing is served that the score was to judge. */
+static int decide_with_states(const lc_job *job, lc_side *asked, lc_side *kept, double similarity,
+                              const lc_policy *policy, lc_verdict *verdict)
+{
+    seen *both = lc_zalloc_array(2, sizeof *both);
+    int serve = 0;
+    if (both && !look(job->cache, &both[0], asked) && !look(job->cache, &both[1], kept))
+        serve = lc_decide(asked, kept, similarity, policy, verdict) == 0 && verdict->serve;
+    else
+        *verdict = (lc_verdict){.why = "states", .similarity = similarity};
+    for (int i = 0; both && i < 2; i++)
+        lc_token_states_done(&both[i].states);
+    lc_free(both);
+    return serve;
+}
+
+/* The rules alone, with the floor of the score as the threshold. */
+static int passes_rules(const lc_side *asked, const lc_side *kept, double similarity, lc_policy policy,
+                        lc_verdict *verdict)
+{
+    policy.use_score = 0;
+    policy.threshold = policy.floor;
+    return lc_decide(asked, kept, similarity, &policy, verdict) == 0 && verdict->serve;
 }
 
 int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int explain,
@@ -18,12 +101,21 @@ int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int ex
     lc_policy policy;
     lc_side asked = {.text = job->question.text, .size = job->question.text_size};
     lc_side kept = {.text = entry->facts.question, .size = strlen(entry->facts.question)};
-    policy_of(job, explain, &policy);
-    if (lc_decide(&asked, &kept, similarity, &policy, verdict))
-        return 0;
-    if (!verdict->serve && !explain && similarity >= policy.threshold) {
+    policy_of(job, &policy);
+    policy.explain = explain;
+    int serve;
+    if (!policy.use_score)
+        serve = lc_decide(&asked, &kept, similarity, &policy, verdict) == 0 && verdict->serve;
+    else
+        serve = (explain || passes_rules(&asked, &kept, similarity, policy, verdict)) &&
+                decide_with_states(job, &asked, &kept, similarity, &policy, verdict);
+    if (serve && similarity < job->controls.threshold) {
+        verdict->why = "threshold";
+        serve = verdict->serve = 0;
+    }
+    if (!serve && !explain) {
         lc_count_add(&job->cache->counts.rejected, 1);
         lc_count_word(&job->cache->counts.refused, verdict->why);
     }
-    return verdict->serve;
+    return serve;
 }
