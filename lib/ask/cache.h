@@ -164,7 +164,9 @@ lc_wants lc_job_wants(const lc_job *job);
 
 /* find_similar.c: 1 when job->entry holds an answer of the same meaning. */
 int lc_find_similar(lc_job *job);
-const char *lc_not_matchable(const lc_job *job); /* static word; NULL when it is looked up */
+/* Static word why the question can have no record, or is not looked up by meaning; NULL when it is. */
+const char *lc_unsuited(const lc_job *job);
+const char *lc_not_matchable(const lc_job *job);
 /* judge.c: which similarity is enough (with the score: enough to be judged), and may this entry's answer serve? *verdict says why not; with explain, every rule's word. */
 int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int explain,
              lc_verdict *verdict);
@@ -237,6 +239,8 @@ void lc_job_init(lc_job *job, llmcache *cache, const llmcache_request *request,
 /* ---- Small things shared ------------------------------------------------------------------- */
 
 int64_t lc_now_ms(const llmcache *cache);
+/* Does the question ask about now (today's weather)? Then it is kept shortly and never matched by meaning. */
+int lc_is_about_now(const lc_job *job);
 /* Milliseconds an entry made now lives; 0: for ever. */
 int64_t lc_ttl_ms(const lc_job *job);
 

@@ -291,7 +291,7 @@ static int copy_facts(errand *e, const lc_job *job)
     llmcache_entry *facts = &e->facts;
     facts->struct_size = sizeof *facts;
     memcpy(facts->fingerprint, job->fingerprint, sizeof facts->fingerprint);
-    if (job->question.matchable) /* all zero otherwise: never to be matched by meaning */
+    if (!lc_unsuited(job)) /* else all zero: never matched by meaning */
         memcpy(facts->partition, job->partition, sizeof facts->partition);
     memcpy(facts->id, job->id, sizeof facts->id);
     facts->protocol = lc_protocol_name(job->protocol);

@@ -144,16 +144,21 @@ static int search(lc_job *job)
     return 0;
 }
 
-/* Static word why this question is not looked up by meaning; NULL when it is. */
-const char *lc_not_matchable(const lc_job *job)
+/* What lies in the question itself, whoever asks and whatever is configured. */
+const char *lc_unsuited(const lc_job *job)
 {
-    if (!job->question.matchable)
+    if (!job->question.matchable || !job->question.text)
         return job->question.why_not ? job->question.why_not : "not-text";
     if (memchr(job->question.text, '\0', job->question.text_size))
         return "nul"; /* rules and records see texts up to their NUL */
+    return lc_is_about_now(job) ? "volatile" : NULL;
+}
+
+const char *lc_not_matchable(const lc_job *job)
+{
     if (job->controls.exact_only || strcmp(job->cache->settings.policy, "exact") == 0)
         return "exact-only";
-    return job->cache->embedder.ops.embed ? NULL : "no-embedder";
+    return job->cache->embedder.ops.embed ? lc_unsuited(job) : "no-embedder";
 }
 
 int lc_find_similar(lc_job *job)

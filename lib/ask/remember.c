@@ -12,12 +12,20 @@ int64_t lc_now_ms(const llmcache *cache)
     return cache->clock ? cache->clock(cache->clock_user) : lc_wall_ms();
 }
 
+/* When it cannot be told for want of memory, the shorter life is the safe one. */
+int lc_is_about_now(const lc_job *job)
+{
+    return job->question.text && lc_volatile(job->question.text, job->question.text_size, NULL) != 0;
+}
+
 int64_t lc_ttl_ms(const lc_job *job)
 {
-    int64_t configured = job->cache->settings.ttl_ms;
-    if (job->controls.ttl_ms < 0)
-        return 0;
-    return job->controls.ttl_ms ? job->controls.ttl_ms : configured;
+    const lc_settings *settings = &job->cache->settings;
+    if (job->controls.ttl_ms)
+        return job->controls.ttl_ms < 0 ? 0 : job->controls.ttl_ms;
+    int shorter = settings->volatile_ttl_ms &&
+                  (!settings->ttl_ms || settings->volatile_ttl_ms < settings->ttl_ms);
+    return shorter && lc_is_about_now(job) ? settings->volatile_ttl_ms : settings->ttl_ms;
 }
 
 int lc_remember(llmcache *cache, lc_entry *entry, const float *vector, size_t dimension,

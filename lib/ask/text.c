@@ -202,7 +202,7 @@ static lc_entry *make_entry(const lc_text_ask *ask, const lc_buffer *body)
                             .embedder = ""};
     lc_set_life(job->cache, ttl_ms, &facts);
     memcpy(facts.fingerprint, job->fingerprint, sizeof facts.fingerprint);
-    if (job->question.matchable)
+    if (!lc_unsuited(job))
         memcpy(facts.partition, job->partition, sizeof facts.partition);
     memcpy(facts.id, job->id, sizeof facts.id);
     return lc_entry_new(&facts);

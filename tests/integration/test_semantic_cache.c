@@ -153,3 +153,17 @@ Test(semantic_cache, what_is_no_plain_text_question_is_not_matched)
     cr_assert_eq(test_counters(cache).embeds, 0);
     llmcache_close(cache);
 }
+
+Test(semantic_cache, a_question_about_now_is_kept_shortly_and_not_matched)
+{
+    llmcache *cache = test_cache(&mock, "threshold", "0.9", "volatile-ttl", "60");
+    near("台北今天天氣如何？", "台北今天的天氣怎麼樣？", 0.99);
+    test_ask_source(cache, "台北今天天氣如何？");
+    test_ask_source(cache, "What is a cache?");
+    cr_assert_str_eq(test_ask_source(cache, "台北今天的天氣怎麼樣？"), "model");
+    cr_assert_str_eq(test_ask_source(cache, "台北今天天氣如何？"), "exact");
+    test_clock_ms += 61000;
+    cr_assert_str_eq(test_ask_source(cache, "台北今天天氣如何？"), "model");
+    cr_assert_str_eq(test_ask_source(cache, "What is a cache?"), "exact");
+    llmcache_close(cache);
+}
