@@ -182,7 +182,7 @@ static const char *judge_embeddings(const lc_tree *body)
         return "empty";
     for (; item; item = item->next) {
         const lc_tree *vector = lc_tree_find(item, "embedding");
-        if (!has_children(vector) && !says_something(vector))
+        if (!lc_tree_is_type(vector, LC_TREE_NUMBERS) && !says_something(vector))
             return "empty";
     }
     return NULL;

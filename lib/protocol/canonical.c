@@ -174,6 +174,16 @@ static void put_array(lc_canonical *form, const lc_tree *array)
     put_letter(form, ']');
 }
 
+static void put_numbers(lc_canonical *form, const lc_tree *numbers)
+{
+    lc_tree number;
+    put_letter(form, '[');
+    for (const char *at = numbers->text;
+         !form->status && lc_tree_next_number(numbers, &at, &number);)
+        put_number(form, &number);
+    put_letter(form, ']');
+}
+
 void lc_canonical_value(lc_canonical *form, const lc_tree *value)
 {
     static const char words[] = {
@@ -187,6 +197,9 @@ void lc_canonical_value(lc_canonical *form, const lc_tree *value)
         break;
     case LC_TREE_NUMBER:
         put_number(form, value);
+        break;
+    case LC_TREE_NUMBERS:
+        put_numbers(form, value);
         break;
     case LC_TREE_STRING:
         if (value->marked)

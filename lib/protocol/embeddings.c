@@ -16,7 +16,7 @@
 typedef struct input {
     const lc_tree *value;
     unsigned char shape[LC_SHA256_SIZE];
-    uint64_t weight; /* its share of the usage: bytes or tokens */
+    uint64_t weight; /* its share of the usage: bytes */
 } input;
 
 struct lc_embeddings {
@@ -33,19 +33,9 @@ struct lc_embeddings {
 /* ---- Reading the request -------------------------------------------------------------
  */
 
-static int is_tokens(const lc_tree *value)
-{
-    if (!lc_tree_children(value))
-        return 0;
-    for (const lc_tree *token = value->first; token; token = token->next)
-        if (token->type != LC_TREE_NUMBER)
-            return 0;
-    return value->type == LC_TREE_ARRAY;
-}
-
 static int is_input(const lc_tree *value)
 {
-    return value->type == LC_TREE_STRING || is_tokens(value);
+    return value->type == LC_TREE_STRING || value->type == LC_TREE_NUMBERS;
 }
 
 static int list_inputs(lc_embeddings *batch, llmcache_error *err)
@@ -228,7 +218,8 @@ static void put_item(lc_buffer *out, const lc_tree *item, size_t index,
 
 static int is_vector(const lc_tree *vector)
 {
-    return is_tokens(vector) || (lc_tree_is_type(vector, LC_TREE_STRING) && vector->size);
+    return lc_tree_is_type(vector, LC_TREE_NUMBERS) ||
+           (lc_tree_is_type(vector, LC_TREE_STRING) && vector->size);
 }
 
 /* ---- Taking an answer apart ----------------------------------------------------------

@@ -30,14 +30,15 @@ static double power_of_ten(int power)
     return power < 0 ? 1 / result : result;
 }
 
-/* Does digits * 10^power lie in the inside, but for its very edge, of the interval that rounds to
- * `value`? */
+/* Does digits * 10^power lie in the inside, but for its very edge, of the interval that
+ * rounds to `value`? */
 static int reads_back(double digits, int power, float value)
 {
     double candidate =
         power < 0 ? digits / power_of_ten(-power) : digits * power_of_ten(power);
     float below = nextafterf(value, 0), above = nextafterf(value, INFINITY);
-    double low = ((double)value - below) * 0.4999, high = ((double)above - value) * 0.4999;
+    double low = ((double)value - below) * 0.4999,
+           high = ((double)above - value) * 0.4999;
     return candidate >= (double)value - low && candidate <= (double)value + high;
 }
 
@@ -139,10 +140,10 @@ static long read_base64(const char *text, size_t size, unsigned char *bytes)
 /* ---- Vectors -------------------------------------------------------------------------
  */
 
-static int read_number(const lc_tree *number, locale_t plain, float *value)
+static int read_float(const lc_tree *number, locale_t plain, float *value)
 {
     char text[64];
-    if (!lc_tree_is_type(number, LC_TREE_NUMBER) || number->size >= sizeof text)
+    if (number->size >= sizeof text)
         return LLMCACHE_INVALID;
     memcpy(text, number->text, number->size);
     text[number->size] = '\0';
@@ -150,20 +151,23 @@ static int read_number(const lc_tree *number, locale_t plain, float *value)
     return isfinite(*value) ? 0 : LLMCACHE_INVALID;
 }
 
-static int read_numbers(const lc_tree *numbers, unsigned char *bytes)
+/* Packs the numbers into `bytes`; *count of them. */
+static int pack_numbers(const lc_tree *numbers, unsigned char *bytes, size_t *count)
 {
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    lc_tree number;
     int status = plain ? 0 : LLMCACHE_MEMORY;
-    for (const lc_tree *one = numbers->first; one && !status;
-         one = one->next, bytes += 4) {
+    *count = 0;
+    for (const char *at = numbers->text;
+         !status && lc_tree_next_number(numbers, &at, &number);) {
         float value;
         uint32_t bits;
-        status = read_number(one, plain, &value);
-        if (status)
+        if ((status = read_float(&number, plain, &value)))
             break;
         memcpy(&bits, &value, sizeof bits);
         for (int i = 0; i < 4; i++)
-            bytes[i] = (unsigned char)(bits >> (8 * i));
+            *bytes++ = (unsigned char)(bits >> (8 * i));
+        ++*count;
     }
     if (plain)
         freelocale(plain);
@@ -172,13 +176,15 @@ static int read_numbers(const lc_tree *numbers, unsigned char *bytes)
 
 int lc_floats_to_base64(const lc_tree *numbers, lc_buffer *out)
 {
-    unsigned char *bytes = lc_alloc_array(numbers->size, 4);
+    size_t count;
+    /* A number takes at least one byte of text and has a comma or bracket behind it. */
+    unsigned char *bytes = lc_alloc_array(numbers->size / 2 + 1, 4);
     if (!bytes)
         return LLMCACHE_MEMORY;
-    int status = read_numbers(numbers, bytes);
+    int status = pack_numbers(numbers, bytes, &count);
     if (!status) {
         lc_buffer_byte(out, '"');
-        put_base64(bytes, (size_t)numbers->size * 4, out);
+        put_base64(bytes, count * 4, out);
         status = lc_buffer_byte(out, '"');
     }
     lc_free(bytes);

@@ -17,6 +17,7 @@ typedef struct reader {
     size_t size;
     size_t at;
     int depth;
+    int values;
     llmcache_error *err;
 } reader;
 
@@ -226,26 +227,58 @@ static int read_word(reader *in, lc_tree *value, const char *word, lc_tree_type 
 
 static lc_tree *new_child(reader *in)
 {
+    if (++in->values > LC_TREE_VALUES)
+        return NULL;
     lc_tree *child = lc_arena_take(in->arena, sizeof *child);
     if (child)
         *child = (lc_tree){0};
-    else
-        lc_fail_memory(in->err);
     return child;
+}
+
+/* Why there is no child. */
+static int no_child(reader *in)
+{
+    return in->values > LC_TREE_VALUES ? refuse(in, "too many values")
+                                       : lc_fail_memory(in->err);
+}
+
+/* From the first item of an array: past its end when all are numbers; 0 when they are
+ * not. */
+static int skip_numbers(reader *in)
+{
+    lc_tree number;
+    for (;;) {
+        skip_space(in);
+        char c = in->at < in->size ? in->text[in->at] : '\0';
+        if ((c != '-' && (c < '0' || c > '9')) || read_number(in, &number))
+            return 0;
+        skip_space(in);
+        if (next_is(in, ']'))
+            return 1;
+        if (!next_is(in, ','))
+            return 0;
+    }
 }
 
 static int read_array(reader *in, lc_tree *array)
 {
     lc_tree **link = &array->first;
+    size_t begin = in->at++;
+    if (skip_numbers(in)) {
+        array->type = LC_TREE_NUMBERS;
+        array->text = in->text + begin;
+        array->size = (uint32_t)(in->at - begin);
+        return 0;
+    }
     array->type = LC_TREE_ARRAY;
-    in->at++;
+    in->at = begin + 1;
     skip_space(in);
     if (next_is(in, ']'))
         return 0;
     for (;;) {
         lc_tree *item = new_child(in);
         if (!item)
-            return LLMCACHE_MEMORY;
+            return no_child(in);
         int status = read_value(in, item);
         if (status)
             return status;
@@ -311,7 +344,7 @@ static int read_object(reader *in, lc_tree *object)
     for (;;) {
         lc_tree *member = new_child(in);
         if (!member)
-            return LLMCACHE_MEMORY;
+            return no_child(in);
         int status = read_member(in, member);
         if (status)
             return status;
@@ -373,7 +406,7 @@ int lc_tree_read(lc_arena *arena, const char *text, size_t size, lc_tree **root,
         return lc_fail(err, LLMCACHE_INVALID, "body: too large to be read");
     lc_tree *value = new_child(&in);
     if (!value)
-        return LLMCACHE_MEMORY;
+        return no_child(&in);
     int status = read_value(&in, value);
     if (status)
         return status;

@@ -63,7 +63,7 @@ int lc_tree_same(const lc_tree *a, const lc_tree *b)
 {
     if (a->type != b->type || a->size != b->size)
         return 0;
-    if (a->type == LC_TREE_NUMBER || a->type == LC_TREE_STRING)
+    if (a->type >= LC_TREE_NUMBER && a->type <= LC_TREE_NUMBERS)
         return memcmp(a->text, b->text, a->size) == 0;
     const lc_tree *left = lc_tree_children(a), *right = lc_tree_children(b);
     for (; left && right; left = left->next, right = right->next)
@@ -107,6 +107,18 @@ int lc_tree_integer(const lc_tree *value, int64_t *number)
         return -1;
     *number = digits[0] == '-' ? -whole : whole;
     return 0;
+}
+
+int lc_tree_next_number(const lc_tree *numbers, const char **at, lc_tree *number)
+{
+    const char *end = numbers->text + numbers->size;
+    while (*at < end && !((**at >= '0' && **at <= '9') || **at == '-'))
+        ++*at;
+    *number = (lc_tree){.type = LC_TREE_NUMBER, .text = *at};
+    while (*at < end && !strchr(", \t\r\n]", **at))
+        ++*at;
+    number->size = (uint32_t)(*at - number->text);
+    return number->size > 0;
 }
 
 static int by_name(const void *left, const void *right)
@@ -253,6 +265,19 @@ void lc_tree_drop(lc_tree *object, const char *name)
     }
 }
 
+int lc_tree_unpack(lc_arena *arena, lc_tree *numbers)
+{
+    lc_tree array = *numbers, number;
+    array.type = LC_TREE_ARRAY;
+    array.first = array.last = NULL;
+    array.size = array.grown = 0;
+    for (const char *at = numbers->text; lc_tree_next_number(numbers, &at, &number);)
+        if (lc_tree_add(&array, lc_tree_copy(arena, &number)))
+            return LLMCACHE_MEMORY;
+    *numbers = array;
+    return 0;
+}
+
 static size_t grown_room(size_t size)
 {
     size_t room = 64;
@@ -325,6 +350,20 @@ int lc_tree_write_string(const char *text, size_t size, lc_buffer *out)
     return lc_buffer_byte(out, '"');
 }
 
+/* Without the white space, which may hold line ends. */
+static int write_numbers(const lc_tree *numbers, lc_buffer *out)
+{
+    lc_tree number;
+    const char *at = numbers->text;
+    if (!memchr(at, '\n', numbers->size) && !memchr(at, '\r', numbers->size))
+        return lc_buffer_add(out, at, numbers->size);
+    for (char before = '['; lc_tree_next_number(numbers, &at, &number); before = ',') {
+        lc_buffer_byte(out, before);
+        lc_buffer_add(out, number.text, number.size);
+    }
+    return lc_buffer_byte(out, ']');
+}
+
 static int write_children(const lc_tree *value, lc_buffer *out)
 {
     int object = value->type == LC_TREE_OBJECT;
@@ -355,6 +394,8 @@ int lc_tree_write(const lc_tree *value, lc_buffer *out)
         return lc_buffer_add(out, value->text, value->size);
     case LC_TREE_STRING:
         return lc_tree_write_string(value->text, value->size, out);
+    case LC_TREE_NUMBERS:
+        return write_numbers(value, out);
     default:
         return write_children(value, out);
     }

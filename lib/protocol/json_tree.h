@@ -17,7 +17,10 @@
 
 #include <llmcache/llmcache.h>
 
-enum { LC_TREE_DEPTH = 512 };
+enum {
+    LC_TREE_DEPTH = 512,
+    LC_TREE_VALUES = 1 << 20 /* in one text; a value costs some 60 bytes of memory */
+};
 
 typedef enum lc_tree_type {
     LC_TREE_NULL,
@@ -25,6 +28,7 @@ typedef enum lc_tree_type {
     LC_TREE_TRUE,
     LC_TREE_NUMBER,
     LC_TREE_STRING,
+    LC_TREE_NUMBERS, /* an array of nothing but numbers, as text: see below */
     LC_TREE_ARRAY,
     LC_TREE_OBJECT
 } lc_tree_type;
@@ -32,7 +36,7 @@ typedef enum lc_tree_type {
 typedef struct lc_tree lc_tree;
 struct lc_tree {
     union {
-        const char *text; /* of a string, decoded, or a number, as written; no NUL behind */
+        const char *text; /* a string decoded, a number or numbers as written; no NUL behind */
         lc_tree *first;   /* child of an array or object */
     };
     lc_tree *last;       /* child of an array or object */
@@ -53,6 +57,13 @@ struct lc_tree {
  */
 int lc_tree_read(lc_arena *arena, const char *text, size_t size, lc_tree **root,
                  llmcache_error *err);
+
+/*
+ * Vectors and lists of tokens are by far the longest arrays there are, and nearly always only moved. An
+ * array with numbers in it and nothing else is therefore one value of its text, brackets included. This
+ * walks through it: *at begins as value->text; 1 and the number, 0 at the end.
+ */
+int lc_tree_next_number(const lc_tree *numbers, const char **at, lc_tree *number);
 
 /* ---- Looking: all take NULL and any type ---- */
 
@@ -89,6 +100,8 @@ void lc_tree_insert(lc_tree *array, lc_tree *before, lc_tree *value);
 int lc_tree_set(lc_arena *arena, lc_tree *object, const char *name, size_t name_size,
                 lc_tree *value);
 void lc_tree_drop(lc_tree *object, const char *name);
+/* Makes an array with children of numbers, so that something else may be added. */
+int lc_tree_unpack(lc_arena *arena, lc_tree *numbers);
 /* Appends to a string in amortised constant time a byte. */
 int lc_tree_append(lc_arena *arena, lc_tree *string, const char *text, size_t size);
 

@@ -151,6 +151,34 @@ static int join_text(lc_merge *merge, lc_tree *into, lc_tree *old, const lc_tree
                                : lc_merge_text(merge, old, member);
 }
 
+/* Goes on with a list of numbers: what follows takes the place of the closing bracket. */
+static int join_numbers(lc_merge *merge, lc_tree *old, const lc_tree *member)
+{
+    const lc_tree more = {
+        .type = LC_TREE_STRING, .text = member->text + 1, .size = member->size - 1};
+    old->size--;
+    if (lc_tree_append(merge->arena, old, ",", 1))
+        return LLMCACHE_MEMORY;
+    return lc_merge_text(merge, old, &more);
+}
+
+/* Of two arrays one of which may be packed. */
+static int join_arrays(lc_merge *merge, lc_tree *old, const lc_tree *member)
+{
+    lc_tree items = *member;
+    if (old->type == LC_TREE_NUMBERS && member->type == LC_TREE_NUMBERS)
+        return join_numbers(merge, old, member);
+    if ((old->type == LC_TREE_NUMBERS && lc_tree_unpack(merge->arena, old)) ||
+        (items.type == LC_TREE_NUMBERS && lc_tree_unpack(merge->arena, &items)))
+        return LLMCACHE_MEMORY;
+    return append_items(merge, old, &items);
+}
+
+static int is_array(const lc_tree *value)
+{
+    return value->type == LC_TREE_ARRAY || value->type == LC_TREE_NUMBERS;
+}
+
 /* Starts an array empty and joins, since one piece may hold an index twice. */
 static int first_array(lc_merge *merge, lc_tree *into, const lc_tree *member)
 {
@@ -173,12 +201,12 @@ int lc_merge_member(lc_merge *merge, lc_tree *into, const lc_tree *member)
         return first_array(merge, into, member);
     if (fresh || (old->type < LC_TREE_STRING && member->type < LC_TREE_STRING))
         return set_copy(merge, into, member);
+    if (is_array(old) && is_array(member))
+        return join_arrays(merge, old, member);
     if (old->type != member->type)
         return member->type == LC_TREE_STRING && !member->size ? 0 : LLMCACHE_INVALID;
     if (member->type == LC_TREE_STRING)
         return join_text(merge, into, old, member);
-    if (member->type == LC_TREE_ARRAY)
-        return append_items(merge, old, member);
     return lc_merge_object(merge, old, member);
 }
 

@@ -1,9 +1,10 @@
 /*
- * Protocols: what the bodies of the OpenAI and Anthropic interfaces mean to a cache. Pure: bytes in,
- * bytes and facts out; no clock, no network, no locks. jansson stays inside this room.
+ * Protocols: what the bodies of the OpenAI and Anthropic interfaces mean to a cache. Pure: bytes
+ * in, bytes and facts out; no clock, no network, no locks.
  *
- * What cannot be understood exactly (not JSON, duplicate keys, numbers a double would bend, NUL in a
- * key, lone surrogates, too deep) is refused by lc_question_read; the caller then passes it on uncached.
+ * What cannot be understood exactly (not JSON, members of the same name, lone surrogates, nested
+ * deeper than 512, more than a million values, an exponent of 16 digits) is refused by
+ * lc_question_read; the caller then passes it on uncached.
  */
 #ifndef LC_PROTOCOL_PROTOCOL_H
 #define LC_PROTOCOL_PROTOCOL_H
@@ -59,16 +60,19 @@ typedef struct lc_body_controls {
 typedef struct lc_question {
     lc_protocol protocol;
     char *model;                 /* "" when absent */
-    char *text;                  /* what the user asked last; NULL when it is not plain text */
+    char *text;                  /* what the user asked last, in NFC and without white space around it;
+                                    NULL when it is not plain text */
     size_t text_size;
     unsigned char shape[32];     /* SHA-256 over the canonical form of all that shapes the answer */
     unsigned char context[32];   /* the same with the last user text taken out */
     int stream;                  /* body.stream is true */
     int include_usage;           /* stream_options.include_usage is true */
     int matchable;               /* may be matched by meaning */
-    const char *why_not;         /* static word when not: "tools", "image", "n", "logprobs", "no-text", ... */
+    const char *why_not;         /* static word when not: "image", "file", "audio", "video", "part", "n",
+                                    "logprobs", "tool-result", "no-user", "no-text", "nul", "refusal",
+                                    "completions", "embeddings", "protocol" */
     int cacheable;               /* may be answered from and kept in the exact cache at all */
-    const char *why_uncacheable; /* static word: "background", "conversation", "store", ... */
+    const char *why_uncacheable; /* static word: "background", "conversation", "container" */
     lc_body_controls controls;
     char *forward;               /* the body without our own controls; NULL: forward the caller's bytes */
     size_t forward_size;
@@ -83,7 +87,11 @@ int lc_question_read(lc_protocol protocol, const char *body, size_t size, unsign
                      lc_question *question, llmcache_error *err);
 void lc_question_done(lc_question *question);
 
-/* The smallest body that asks `question`; system NULL for none; max_tokens 0 for none. */
+/*
+ * The smallest body that asks `question`; system NULL for none; max_tokens 0 for none (4096 where
+ * the protocol wants one). LLMCACHE_INVALID when a text is not UTF-8, LLMCACHE_UNSUPPORTED when the
+ * protocol has no place for it.
+ */
 int lc_body_write(lc_protocol protocol, const char *model, const char *system, const char *question,
                   int64_t max_tokens, lc_buffer *body, llmcache_error *err);
 
@@ -101,7 +109,8 @@ typedef struct lc_answer_facts {
     int64_t cached_tokens; /* of the input, read from the service's own prompt cache */
     int has_usage;
     int keep;             /* whole and finished by itself: worth keeping */
-    const char *why_not;  /* static word when not: "length", "content_filter", "refusal", "empty", "unparsable", "error" */
+    const char *why_not;  /* static word when not: "length", "content_filter", "refusal", "empty",
+                             "unfinished", "unparsable", "error" */
 } lc_answer_facts;
 
 /* Judges a whole (non-streaming) 2xx answer. Unparsable is not an error: keep is 0. Fails for memory only. */

@@ -103,6 +103,11 @@ Test(question, shares_exactly_what_means_the_same)
         {CHAT(",\"t\":18446744073709551616"), CHAT(",\"t\":18446744073709551617"), 0},
         {CHAT(",\"t\":1e400"), CHAT(",\"t\":1e401"), 0},
         {CHAT(",\"t\":1e-400"), CHAT(",\"t\":0"), 0},
+        {CHAT(",\"a\":[1, 2.0\n]"), CHAT(",\"a\":[1e0,2]"), 1},
+        {CHAT(",\"a\":[1,2]"), CHAT(",\"a\":[12]"), 0},
+        {CHAT(",\"a\":[1,2]"), CHAT(",\"a\":[1,[2]]"), 0},
+        {CHAT(",\"a\":[1,2]"), CHAT(",\"a\":[1,2,null]"), 0},
+        {CHAT(",\"a\":[-1]"), CHAT(",\"a\":[1]"), 0},
         /* parts are not the string they would join to */
         {SAYS("[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]"),
          SAYS("[{\"type\":\"text\",\"text\":\"a\\nb\"}]"), 0},
@@ -220,7 +225,7 @@ Test(question, says_what_may_be_matched)
         {LC_PROTOCOL_CHAT, SAYS("[{\"type\":\"input_audio\"}]"), "audio", NULL},
         {LC_PROTOCOL_CHAT, SAYS("[{\"type\":\"file\"}]"), "file", NULL},
         {LC_PROTOCOL_CHAT, SAYS("[{\"type\":\"hologram\"}]"), "part", NULL},
-        {LC_PROTOCOL_CHAT, SAYS("[7]"), "part", NULL},
+        {LC_PROTOCOL_CHAT, SAYS("[7]"), "no-text", NULL},
         {LC_PROTOCOL_CHAT, USER_THEN("{\"role\":\"assistant\",\"content\":\"x\"}"),
          "no-user", NULL},
         {LC_PROTOCOL_CHAT, USER_THEN("{\"role\":\"tool\",\"content\":\"x\"}"),
@@ -342,6 +347,9 @@ Test(question, refuses_what_it_would_misread)
         "{\"a\":NaN}",
         "{\"a\":tru}",
         "{\"a\":[1,]}",
+        "{\"a\":[1,2",
+        "{\"a\":[1,02]}",
+        "{\"a\":[1,-]}",
         "{\"a\":[1 2]}",
         "{\"a\" 1}",
         "{a:1}",
@@ -550,4 +558,32 @@ Test(question, survives_every_failing_allocation)
         refused++;
     }
     cr_expect_geq(refused, 8);
+}
+
+static int write_all(lc_buffer *body)
+{
+    int status = lc_body_write(LC_PROTOCOL_CHAT, "m", "s", "q", 9, body, NULL);
+    if (!status)
+        status =
+            lc_answer_write(LC_PROTOCOL_RESPONSES, "m", "a\n", "i", 1, 2, 3, body, NULL);
+    return status ? status
+                  : lc_error_write(LC_PROTOCOL_CHAT, 0, 500, NULL, NULL, "m", body);
+}
+
+Test(question, what_writes_bodies_says_when_memory_is_short)
+{
+    for (uint64_t n = 1;; n++) {
+        lc_buffer body;
+        lc_buffer_init(&body, 0);
+        lc_memory_fail_at(n);
+        int status = write_all(&body);
+        int failed = lc_memory_failed();
+        lc_memory_fail_at(0);
+        lc_buffer_done(&body);
+        cr_assert_eq(status, failed ? LLMCACHE_MEMORY : 0, "allocation %d", (int)n);
+        if (!failed) {
+            cr_expect_gt(n, 2);
+            break;
+        }
+    }
 }

@@ -1,6 +1,6 @@
 /*
- * Streams and whole answers, there and back. tests/unit/streams holds streams as services send them and
- * beside each the whole answer that the same service would have given.
+ * Streams and whole answers, there and back. tests/unit/streams holds streams as services
+ * send them and beside each the whole answer that the same service would have given.
  */
 #include "base/memory.h"
 #include "protocol/protocol.h"
@@ -47,10 +47,13 @@ static void each_recording(recording_fn fn)
         const char *dot = strstr(entry->d_name, ".sse");
         if (!dot)
             continue;
-        snprintf(r.name, sizeof r.name, "%.*s", (int)(dot - entry->d_name), entry->d_name);
+        snprintf(r.name, sizeof r.name, "%.*s", (int)(dot - entry->d_name),
+                 entry->d_name);
         r.protocol = protocol_of(r.name);
-        r.stream = test_read_file(test_format("%s/%s.sse", folder, r.name), &r.stream_size);
-        r.whole = test_read_file(test_format("%s/%s.json", folder, r.name), &r.whole_size);
+        r.stream =
+            test_read_file(test_format("%s/%s.sse", folder, r.name), &r.stream_size);
+        r.whole =
+            test_read_file(test_format("%s/%s.json", folder, r.name), &r.whole_size);
         cr_assert(r.protocol && r.stream && r.whole, "%s", r.name);
         fn(&r);
         count++;
@@ -69,9 +72,10 @@ static int finish(lc_assembler *assembler, char **whole, llmcache_error *err)
     return status;
 }
 
-/* Feeds the stream cut at `cuts` (ascending) and gives the whole as text, NULL if there is none. */
-static char *assemble(lc_protocol protocol, const char *stream, size_t size, const size_t *cuts,
-                      size_t cut_count, llmcache_error *err)
+/* Feeds the stream cut at `cuts` (ascending) and gives the whole as text, NULL if there
+ * is none. */
+static char *assemble(lc_protocol protocol, const char *stream, size_t size,
+                      const size_t *cuts, size_t cut_count, llmcache_error *err)
 {
     lc_assembler *assembler = lc_assembler_new(protocol, 0);
     char *whole;
@@ -102,15 +106,17 @@ static int same_json(const char *a, const char *b)
     return same;
 }
 
-static void expect_whole(const recording *r, const char *stream, size_t size, const char *how)
+static void expect_whole(const recording *r, const char *stream, size_t size,
+                         const char *how)
 {
     llmcache_error err = {0};
     char *whole = assemble(r->protocol, stream, size, NULL, 0, &err);
-    cr_expect(whole && same_json(whole, r->whole), "%s %s: %s\n%s", r->name, how, err.message,
-              whole ? whole : "");
+    cr_expect(whole && same_json(whole, r->whole), "%s %s: %s\n%s", r->name, how,
+              err.message, whole ? whole : "");
 }
 
-/* ---- Assembling ---------------------------------------------------------------------- */
+/* ---- Assembling ----------------------------------------------------------------------
+ */
 
 static void assembles(const recording *r)
 {
@@ -132,7 +138,8 @@ static void assembles_every_split(const recording *r)
     size_t *all = calloc(r->stream_size, sizeof *all);
     for (size_t i = 0; i < r->stream_size; i++)
         all[i] = i + 1;
-    char *got = assemble(r->protocol, r->stream, r->stream_size, all, r->stream_size, NULL);
+    char *got =
+        assemble(r->protocol, r->stream, r->stream_size, all, r->stream_size, NULL);
     cr_expect(got && strcmp(got, want) == 0, "%s byte by byte", r->name);
     free(all);
 }
@@ -142,9 +149,10 @@ Test(streams, may_be_split_anywhere)
     each_recording(assembles_every_split);
 }
 
-/* Rewrites the stream line by line with other line ends and with what a reader has to skip. */
-static char *rewrite(const char *stream, const char *line_end, const char *before, int tight,
-                     size_t *size)
+/* Rewrites the stream line by line with other line ends and with what a reader has to
+ * skip. */
+static char *rewrite(const char *stream, const char *line_end, const char *before,
+                     int tight, size_t *size)
 {
     lc_buffer out;
     lc_buffer_init(&out, 0);
@@ -174,11 +182,13 @@ static void assembles_other_forms(const recording *r)
     static const char *const ends[] = {"\n", "\r", "\r\n"};
     for (int i = 0; i < 6; i++) {
         size_t size;
-        char *other = rewrite(r->stream, ends[i % 3], i < 3 ? "" : "\xef\xbb\xbf", i >= 3, &size);
+        char *other =
+            rewrite(r->stream, ends[i % 3], i < 3 ? "" : "\xef\xbb\xbf", i >= 3, &size);
         expect_whole(r, other, size, ends[i % 3]);
         for (size_t cut = 0; cut < size; cut += 7) {
             char *got = assemble(r->protocol, other, size, &cut, 1, NULL);
-            cr_assert(got && same_json(got, r->whole), "%s form %d cut at %zu", r->name, i, cut);
+            cr_assert(got && same_json(got, r->whole), "%s form %d cut at %zu", r->name,
+                      i, cut);
         }
     }
 }
@@ -204,7 +214,8 @@ Test(streams, that_are_cut_are_never_kept)
     each_recording(keeps_nothing_cut);
 }
 
-/* ---- Replaying ----------------------------------------------------------------------- */
+/* ---- Replaying -----------------------------------------------------------------------
+ */
 
 static int has_usage(const recording *r)
 {
@@ -223,8 +234,8 @@ static void replays_and_assembles(const recording *r)
         lc_buffer events;
         llmcache_error err = {0};
         lc_buffer_init(&events, 0);
-        cr_assert_eq(lc_replay_pieces(r->protocol, r->whole, r->whole_size, usage, pieces[i],
-                                      &events, &err),
+        cr_assert_eq(lc_replay_pieces(r->protocol, r->whole, r->whole_size, usage,
+                                      pieces[i], &events, &err),
                      0, "%s: %s", r->name, err.message);
         expect_whole(r, events.data, events.size, "replayed");
         lc_buffer_done(&events);
@@ -238,7 +249,8 @@ Test(streams, come_back_from_whole_answers)
 
 static void usage_only_where_asked(const recording *r)
 {
-    int openai = r->protocol == LC_PROTOCOL_CHAT || r->protocol == LC_PROTOCOL_COMPLETIONS;
+    int openai =
+        r->protocol == LC_PROTOCOL_CHAT || r->protocol == LC_PROTOCOL_COMPLETIONS;
     lc_buffer events;
     llmcache_error err = {0};
     if (!openai)
@@ -260,20 +272,25 @@ Test(streams, carry_usage_only_where_it_is_asked_for)
 Test(streams, of_text_are_what_openai_sends)
 {
     const char *whole =
-        "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":5,\"model\":\"m\",\"choices\":[{\"index\":0,"
-        "\"message\":{\"role\":\"assistant\",\"content\":\"Hi\",\"refusal\":null,\"annotations\":[]},"
+        "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":5,\"model\":\"m\","
+        "\"choices\":[{\"index\":0,"
+        "\"message\":{\"role\":\"assistant\",\"content\":\"Hi\",\"refusal\":null,"
+        "\"annotations\":[]},"
         "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1},"
         "\"system_fingerprint\":\"f\"}";
-#define HEAD                                                                                 \
-    "data: {\"object\":\"chat.completion.chunk\",\"id\":\"c1\",\"created\":5,\"model\":\"m\","        \
+#define HEAD                                                                             \
+    "data: "                                                                             \
+    "{\"object\":\"chat.completion.chunk\",\"id\":\"c1\",\"created\":5,\"model\":\"m\"," \
     "\"system_fingerprint\":\"f\",\"choices\":["
     const char *want =
-        HEAD "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null,"
-             "\"annotations\":[]},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n" HEAD
-             "{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"logprobs\":null,\"finish_reason\":null}],"
+        HEAD "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\","
+             "\"refusal\":null,"
+             "\"annotations\":[]},\"logprobs\":null,\"finish_reason\":null}],\"usage\":"
+             "null}\n\n" HEAD "{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"logprobs\":"
+                              "null,\"finish_reason\":null}],"
              "\"usage\":null}\n\n" HEAD
-             "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":null}\n\n" HEAD
-             "],\"usage\":{\"prompt_tokens\":1}}\n\n"
+             "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
+             "\"usage\":null}\n\n" HEAD "],\"usage\":{\"prompt_tokens\":1}}\n\n"
              "data: [DONE]\n\n";
     lc_buffer events;
     lc_buffer_init(&events, 0);
@@ -284,31 +301,111 @@ Test(streams, of_text_are_what_openai_sends)
 
 Test(streams, of_a_message_are_what_anthropic_sends)
 {
-    const char *whole =
-        "{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[{\"type\":\"text\","
-        "\"text\":\"Hi\"},{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{\"a\":1.0}}],"
-        "\"stop_reason\":\"tool_use\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":3,\"output_tokens\":9}}";
+    const char *whole = "{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\","
+                        "\"model\":\"m\",\"content\":[{\"type\":\"text\","
+                        "\"text\":\"Hi\"},{\"type\":\"tool_use\",\"id\":\"t\",\"name\":"
+                        "\"f\",\"input\":{\"a\":1.0}}],"
+                        "\"stop_reason\":\"tool_use\",\"stop_sequence\":null,\"usage\":{"
+                        "\"input_tokens\":3,\"output_tokens\":9}}";
     const char *want =
-        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"type\":\"message\",\"id\":\"msg_1\","
-        "\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,"
+        "event: message_start\ndata: "
+        "{\"type\":\"message_start\",\"message\":{\"type\":\"message\",\"id\":\"msg_1\","
+        "\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"stop_reason\":null,"
+        "\"stop_sequence\":null,"
         "\"usage\":{\"output_tokens\":0,\"input_tokens\":3}}}\n\n"
-        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":"
+        "event: content_block_start\ndata: "
+        "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":"
         "{\"type\":\"text\",\"text\":\"\"}}\n\n"
-        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":"
+        "event: content_block_delta\ndata: "
+        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":"
         "{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n"
-        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
-        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":"
+        "event: content_block_stop\ndata: "
+        "{\"type\":\"content_block_stop\",\"index\":0}\n\n"
+        "event: content_block_start\ndata: "
+        "{\"type\":\"content_block_start\",\"index\":1,\"content_block\":"
         "{\"type\":\"tool_use\",\"input\":{},\"id\":\"t\",\"name\":\"f\"}}\n\n"
-        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":"
+        "event: content_block_delta\ndata: "
+        "{\"type\":\"content_block_delta\",\"index\":1,\"delta\":"
         "{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\":1.0}\"}}\n\n"
-        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":1}\n\n"
-        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\","
+        "event: content_block_stop\ndata: "
+        "{\"type\":\"content_block_stop\",\"index\":1}\n\n"
+        "event: message_delta\ndata: "
+        "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\","
         "\"stop_sequence\":null},\"usage\":{\"output_tokens\":9,\"input_tokens\":3}}\n\n"
         "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
     lc_buffer events;
     lc_buffer_init(&events, 0);
-    cr_assert_eq(lc_replay(LC_PROTOCOL_MESSAGES, whole, strlen(whole), 0, &events, NULL), 0);
+    cr_assert_eq(lc_replay(LC_PROTOCOL_MESSAGES, whole, strlen(whole), 0, &events, NULL),
+                 0);
     cr_expect_str_eq(events.data, want);
+    lc_buffer_done(&events);
+}
+
+/* The names of the events and their numbers; what they hold the SDKs are asked about in
+ * tests/sdk. */
+Test(streams, of_a_response_are_what_openai_sends)
+{
+    const char *whole = "{\"id\":\"resp_1\",\"status\":\"completed\",\"output\":[{"
+                        "\"type\":\"reasoning\",\"id\":\"rs\",\"summary\":"
+                        "[{\"type\":\"summary_text\",\"text\":\"hm\"}]},{\"type\":"
+                        "\"message\",\"id\":\"m\",\"content\":["
+                        "{\"type\":\"output_text\",\"text\":\"Hi\",\"annotations\":[{}]},"
+                        "{\"type\":\"refusal\",\"refusal\":\"no\"}]},"
+                        "{\"type\":\"function_call\",\"arguments\":\"{}\"},{\"type\":"
+                        "\"web_search_call\"},{\"type\":\"novelty\"},"
+                        "{\"type\":\"mcp_call\",\"arguments\":\"{}\",\"error\":{}}]}";
+    static const char *const want[] = {
+        "created",
+        "in_progress",
+        "output_item.added",
+        "reasoning_summary_part.added",
+        "reasoning_summary_text.delta",
+        "reasoning_summary_text.done",
+        "reasoning_summary_part.done",
+        "output_item.done",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.done",
+        "output_text.annotation.added",
+        "content_part.done",
+        "content_part.added",
+        "refusal.delta",
+        "refusal.done",
+        "content_part.done",
+        "output_item.done",
+        "output_item.added",
+        "function_call_arguments.delta",
+        "function_call_arguments.done",
+        "output_item.done",
+        "output_item.added",
+        "web_search_call.in_progress",
+        "web_search_call.searching",
+        "web_search_call.completed",
+        "output_item.done",
+        "output_item.added",
+        "output_item.done",
+        "output_item.added",
+        "mcp_call.in_progress",
+        "mcp_call_arguments.delta",
+        "mcp_call_arguments.done",
+        "mcp_call.failed",
+        "output_item.done",
+        "completed",
+    };
+    lc_buffer events;
+    lc_buffer_init(&events, 0);
+    cr_assert_eq(lc_replay(LC_PROTOCOL_RESPONSES, whole, strlen(whole), 0, &events, NULL),
+                 0);
+    const char *at = events.data;
+    for (int i = 0; i < (int)(sizeof want / sizeof *want); i++) {
+        const char *head = test_format(
+            "event: response.%s\ndata: {\"type\":\"response.%s\",\"sequence_number\":%d,",
+            want[i], want[i], i);
+        cr_assert_eq(strncmp(at, head, strlen(head)), 0, "%s\n%.200s", head, at);
+        at = strstr(at, "\n\n") + 2;
+    }
+    cr_expect_str_eq(at, "");
     lc_buffer_done(&events);
 }
 
@@ -326,7 +423,8 @@ Test(streams, are_not_made_of_what_is_no_answer)
         {LC_PROTOCOL_CHAT, "{\"choices\":[7]}", LLMCACHE_INVALID},
         {LC_PROTOCOL_CHAT, "{\"choices\":[{\"message\":\"x\"}]}", LLMCACHE_INVALID},
         {LC_PROTOCOL_COMPLETIONS, "{\"choices\":[{\"text\":7}]}", LLMCACHE_INVALID},
-        {LC_PROTOCOL_MESSAGES, "{\"content\":[{\"type\":7}],\"stop_reason\":\"end_turn\"}", LLMCACHE_INVALID},
+        {LC_PROTOCOL_MESSAGES,
+         "{\"content\":[{\"type\":7}],\"stop_reason\":\"end_turn\"}", LLMCACHE_INVALID},
         {LC_PROTOCOL_MESSAGES, "{\"content\":[]}", LLMCACHE_INVALID},
         {LC_PROTOCOL_MESSAGES, "{\"stop_reason\":\"end_turn\"}", LLMCACHE_INVALID},
         {LC_PROTOCOL_EMBEDDINGS, "{\"data\":[]}", LLMCACHE_UNSUPPORTED},
@@ -336,23 +434,34 @@ Test(streams, are_not_made_of_what_is_no_answer)
         lc_buffer events;
         llmcache_error err = {0};
         lc_buffer_init(&events, 0);
-        cr_expect_eq(lc_replay(rows[i].protocol, rows[i].body, strlen(rows[i].body), 0, &events, &err),
+        cr_expect_eq(lc_replay(rows[i].protocol, rows[i].body, strlen(rows[i].body), 0,
+                               &events, &err),
                      rows[i].status, "%s", rows[i].body);
         cr_expect_eq(err.code, rows[i].status, "%s", rows[i].body);
         lc_buffer_done(&events);
     }
 }
 
-/* ---- What may not be kept -------------------------------------------------------------- */
+/* ---- What may not be kept
+ * -------------------------------------------------------------- */
 
 #define DATA(json) "data: " json "\n\n"
-#define DONE "data: [DONE]\n\n"
-#define CHUNK(delta, reason) DATA("{\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":" reason "}]}")
+#define DONE       "data: [DONE]\n\n"
+#define CHUNK(delta, reason)                                                             \
+    DATA("{\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":" reason "}]" \
+                                                                                    "}")
 #define EVENT(name, rest) "event: " name "\ndata: {\"type\":\"" name "\"" rest "}\n\n"
-#define START EVENT("message_start", ",\"message\":{\"type\":\"message\",\"usage\":{}}")
-#define BLOCK EVENT("content_block_start", ",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"input\":{}}")
-#define STOP(reason) EVENT("message_delta", ",\"delta\":{\"stop_reason\":" reason "}") EVENT("message_stop", "")
-#define INPUT(json) EVENT("content_block_delta", ",\"index\":0,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":" json "}")
+#define START             EVENT("message_start", ",\"message\":{\"type\":\"message\",\"usage\":{}}")
+#define BLOCK                    \
+    EVENT("content_block_start", \
+          ",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"input\":{}}")
+#define STOP(reason)                                                  \
+    EVENT("message_delta", ",\"delta\":{\"stop_reason\":" reason "}") \
+    EVENT("message_stop", "")
+#define INPUT(json)                                                                      \
+    EVENT("content_block_delta",                                                         \
+          ",\"index\":0,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":" json \
+          "}")
 
 Test(streams, that_went_wrong_are_never_kept)
 {
@@ -365,16 +474,22 @@ Test(streams, that_went_wrong_are_never_kept)
         {LC_PROTOCOL_CHAT, DONE, "no choices"},
         {LC_PROTOCOL_CHAT, CHUNK("{\"content\":\"a\"}", "null") DONE, "unfinished"},
         {LC_PROTOCOL_CHAT, CHUNK("{\"content\":\"a\"}", "\"stop\""), "did not end"},
-        {LC_PROTOCOL_CHAT, CHUNK("{\"content\":\"a\"}", "\"stop\"") "data: [DONE]\n", "did not end"},
-        {LC_PROTOCOL_CHAT, DATA("{\"error\":{\"message\":\"x\"}}") CHUNK("{}", "\"stop\"") DONE, "error"},
-        {LC_PROTOCOL_CHAT, CHUNK("{}", "\"stop\"") "event: error\n" DATA("{}") DONE, "error"},
+        {LC_PROTOCOL_CHAT, CHUNK("{\"content\":\"a\"}", "\"stop\"") "data: [DONE]\n",
+         "did not end"},
+        {LC_PROTOCOL_CHAT,
+         DATA("{\"error\":{\"message\":\"x\"}}") CHUNK("{}", "\"stop\"") DONE, "error"},
+        {LC_PROTOCOL_CHAT, CHUNK("{}", "\"stop\"") "event: error\n" DATA("{}") DONE,
+         "error"},
         {LC_PROTOCOL_CHAT, CHUNK("{}", "\"stop\"") DATA("{\"err") DONE, "not JSON"},
         {LC_PROTOCOL_CHAT, CHUNK("{}", "\"stop\"") DATA("7") DONE, "not an object"},
         {LC_PROTOCOL_CHAT, DATA("{\"choices\":[{\"delta\":{}}]}") DONE, "fit together"},
-        {LC_PROTOCOL_CHAT, DATA("{\"choices\":[{\"index\":-1,\"delta\":{}}]}") DONE, "fit together"},
-        {LC_PROTOCOL_CHAT, CHUNK("{\"content\":\"a\"}", "null") CHUNK("{\"content\":[1]}", "\"stop\"") DONE,
+        {LC_PROTOCOL_CHAT, DATA("{\"choices\":[{\"index\":-1,\"delta\":{}}]}") DONE,
          "fit together"},
-        {LC_PROTOCOL_CHAT, CHUNK("{\"x\":{\"a\":1}}", "null") CHUNK("{\"x\":\"a\"}", "\"stop\"") DONE,
+        {LC_PROTOCOL_CHAT,
+         CHUNK("{\"content\":\"a\"}", "null") CHUNK("{\"content\":[1]}", "\"stop\"") DONE,
+         "fit together"},
+        {LC_PROTOCOL_CHAT,
+         CHUNK("{\"x\":{\"a\":1}}", "null") CHUNK("{\"x\":\"a\"}", "\"stop\"") DONE,
          "fit together"},
         {LC_PROTOCOL_MESSAGES, START, "did not end"},
         {LC_PROTOCOL_MESSAGES, START DONE, "not JSON"},
@@ -382,26 +497,33 @@ Test(streams, that_went_wrong_are_never_kept)
         {LC_PROTOCOL_MESSAGES, STOP("\"end_turn\""), "fit together"},
         {LC_PROTOCOL_MESSAGES, START START STOP("\"end_turn\""), "fit together"},
         {LC_PROTOCOL_MESSAGES, START BLOCK BLOCK STOP("\"end_turn\""), "fit together"},
-        {LC_PROTOCOL_MESSAGES, START INPUT("\"{}\"") STOP("\"end_turn\""), "fit together"},
-        {LC_PROTOCOL_MESSAGES, START BLOCK INPUT("\"{\\\"a\\\"\"") STOP("\"end_turn\""), "input is not JSON"},
-        {LC_PROTOCOL_MESSAGES, START BLOCK INPUT("7") STOP("\"end_turn\""), "fit together"},
+        {LC_PROTOCOL_MESSAGES, START INPUT("\"{}\"") STOP("\"end_turn\""),
+         "fit together"},
+        {LC_PROTOCOL_MESSAGES, START BLOCK INPUT("\"{\\\"a\\\"\"") STOP("\"end_turn\""),
+         "input is not JSON"},
+        {LC_PROTOCOL_MESSAGES, START BLOCK INPUT("7") STOP("\"end_turn\""),
+         "fit together"},
         {LC_PROTOCOL_MESSAGES,
-         START EVENT("error", ",\"error\":{\"type\":\"overloaded_error\"}") STOP("\"end_turn\""), "error"},
+         START EVENT("error", ",\"error\":{\"type\":\"overloaded_error\"}")
+             STOP("\"end_turn\""),
+         "error"},
         {LC_PROTOCOL_EMBEDDINGS, DONE, "no stream"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         llmcache_error err = {0};
-        char *whole = assemble(rows[i].protocol, rows[i].stream, strlen(rows[i].stream), NULL, 0, &err);
+        char *whole = assemble(rows[i].protocol, rows[i].stream, strlen(rows[i].stream),
+                               NULL, 0, &err);
         cr_expect_null(whole, "%s", rows[i].stream);
         cr_expect_eq(err.code, LLMCACHE_INVALID);
-        cr_expect(strstr(err.message, rows[i].why) != NULL, "%s: %s", rows[i].stream, err.message);
+        cr_expect(strstr(err.message, rows[i].why) != NULL, "%s: %s", rows[i].stream,
+                  err.message);
     }
 }
 
 Test(streams, may_say_what_is_no_error)
 {
-    const char *stream = DATA("{\"error\":null,\"choices\":[]}") CHUNK("{\"content\":\"a\"}", "\"stop\"") DONE
-                             DATA("behind the end");
+    const char *stream = DATA("{\"error\":null,\"choices\":[]}")
+        CHUNK("{\"content\":\"a\"}", "\"stop\"") DONE DATA("behind the end");
     char *whole = assemble(LC_PROTOCOL_CHAT, stream, strlen(stream), NULL, 0, NULL);
     cr_expect_not_null(whole);
 }
@@ -409,7 +531,8 @@ Test(streams, may_say_what_is_no_error)
 Test(streams, end_only_at_their_own_end)
 {
     lc_assembler *assembler = lc_assembler_new(LC_PROTOCOL_CHAT, 0);
-    const char *first = CHUNK("{\"content\":\"data: [DONE]\"}", "\"stop\"") "data: [DONE]\n";
+    const char *first =
+        CHUNK("{\"content\":\"data: [DONE]\"}", "\"stop\"") "data: [DONE]\n";
     cr_assert_eq(lc_assembler_feed(assembler, first, strlen(first)), 0);
     cr_expect_eq(lc_assembler_ended(assembler), 0);
     cr_assert_eq(lc_assembler_feed(assembler, "\n", 1), 0);
@@ -446,8 +569,11 @@ Test(streams, may_repeat_their_head_for_long)
     lc_assembler *assembler = lc_assembler_new(LC_PROTOCOL_CHAT, 20000);
     for (int n = 0; n < 10000; n++) {
         char chunk[400];
-        sprintf(chunk, DATA("{\"id\":\"chatcmpl-0123456789\",\"model\":\"some-model-name\",\"usage\":{\"n\":%d},"
-                            "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":%s}]}"),
+        sprintf(chunk,
+                DATA("{\"id\":\"chatcmpl-0123456789\",\"model\":\"some-model-name\","
+                     "\"usage\":{\"n\":%d},"
+                     "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_"
+                     "reason\":%s}]}"),
                 n, n < 9999 ? "null" : "\"stop\"");
         cr_assert_eq(lc_assembler_feed(assembler, chunk, strlen(chunk)), 0);
     }
@@ -459,7 +585,8 @@ Test(streams, may_repeat_their_head_for_long)
     lc_assembler_free(assembler);
 }
 
-/* ---- Memory -------------------------------------------------------------------------- */
+/* ---- Memory --------------------------------------------------------------------------
+ */
 
 static int assemble_once(const recording *r, char **whole)
 {
@@ -491,7 +618,8 @@ static void assembles_or_says_memory(const recording *r)
         int status = assemble_once(r, &whole);
         int failed = lc_memory_failed();
         lc_memory_fail_at(0);
-        cr_assert_eq(status, failed ? LLMCACHE_MEMORY : 0, "%s: allocation %d", r->name, (int)n);
+        cr_assert_eq(status, failed ? LLMCACHE_MEMORY : 0, "%s: allocation %d", r->name,
+                     (int)n);
         if (!failed) {
             cr_expect(same_json(whole, r->whole));
             cr_expect_gt(n, 5);
@@ -514,7 +642,8 @@ static void replays_or_says_memory(const recording *r)
         int status = lc_replay(r->protocol, r->whole, r->whole_size, 0, &events, NULL);
         int failed = lc_memory_failed();
         lc_memory_fail_at(0);
-        cr_assert_eq(status, failed ? LLMCACHE_MEMORY : 0, "%s: allocation %d", r->name, (int)n);
+        cr_assert_eq(status, failed ? LLMCACHE_MEMORY : 0, "%s: allocation %d", r->name,
+                     (int)n);
         lc_buffer_done(&events);
         if (!failed) {
             cr_expect_gt(n, 3);
