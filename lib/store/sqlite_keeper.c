@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define LINES        256  /* read at once */
-#define SLOW_LOOK_MS 1000 /* is the file still ours? */
+#define SLOW_LOOK_MS 1000 /* is the file still ours? can it be opened now? */
 #define BLIND_MS     50   /* between looks without inotify */
 #define LAST_GAP_MS  64   /* looks after a write come 1, 2, 4, ... ms apart, up to this */
 
@@ -294,11 +294,9 @@ static void checkpoint(keeper *k)
 
 static int wait_ms(const keeper *k)
 {
-    if (!k->connection)
-        return -1;
     if (k->gap_ms)
         return k->gap_ms;
-    return k->events >= 0 ? SLOW_LOOK_MS : BLIND_MS;
+    return k->events < 0 && k->connection ? BLIND_MS : SLOW_LOOK_MS;
 }
 
 /* Lets go of a connection to a file that is not the one now open, and tells when memory is not to be trusted. */
@@ -347,6 +345,7 @@ static void round_of(keeper *k)
 void *lc_sqlite_keeper_run(void *argument)
 {
     keeper k = {.self = argument, .events = -1};
+    follow_file(&k);
     for (int closing = 0; !closing;) {
         pthread_mutex_lock(&k.self->lock);
         closing = k.self->closing;

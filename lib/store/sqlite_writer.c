@@ -61,8 +61,10 @@ static int open_once(lc_sqlite *self, lc_sqlite_connection *connection, struct s
     int rc = lc_sqlite_last_change(connection, &seq);
     if (rc == SQLITE_OK)
         rc = lc_sqlite_totals(connection, &entries, &records);
-    if (rc == SQLITE_OK && stat(self->path, &file))
+    if (stat(self->path, &file))
         rc = SQLITE_CANTOPEN;
+    if (lc_sqlite_is_damage(rc))
+        *damaged = file;
     if (rc != SQLITE_OK)
         return lc_sqlite_fail(rc, "reading", self->path, err);
     sqlite3_wal_hook(connection->db, after_commit, self);
