@@ -13,20 +13,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- Tokenizers ----------------------------------------------------------------------------- */
+/* ---- Tokenizers ------------------------------------------------------------------ */
 
 static const char *const words[] = {
-    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "##a", "##b", "##c", "cache", "##d",
-    "un", "##aff", "##able", "what", "is", "?", "!", ",", "[", "]", "sep", "cls", "快", "取", "##e",
-    "cafe", "hello", "world", "1", "2", "##1", "##2", "ss", "i", "the", "##s", "-", "'", "##\u0307",
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a",        "b",      "c",    "##a",
+    "##b",   "##c",   "cache", "##d",   "un",     "##aff",    "##able", "what", "is",
+    "?",     "!",     ",",     "[",     "]",      "sep",      "cls",    "快",   "取",
+    "##e",   "cafe",  "hello", "world", "1",      "2",        "##1",    "##2",  "ss",
+    "i",     "the",   "##s",   "-",     "'",      "##\u0307",
 };
 
 /* Scores fall along the list, so that longer pieces must earn their place. */
 static const char *const pieces[] = {
-    "<s>", "<pad>", "</s>", "<unk>", "\u2581", "a", "b", "c", "\u2581a", "ab", "abc", "\u2581cache",
-    "ca", "che", "s", "<", ">", "/", "un", "k", "快", "取", "快取", "\u2581快取", "什麼", "什", "麼",
-    "é", "e", "1", "2", "12", "\u2581the", "the", "t", "h", "d", "\u2581hello", "hello", "o", "l",
-    "．", "?", "!", "<mask>",
+    "<s>", "<pad>",   "</s>",        "<unk>", "\u2581",      "a",   "b",
+    "c",   "\u2581a", "ab",          "abc",   "\u2581cache", "ca",  "che",
+    "s",   "<",       ">",           "/",     "un",          "k",   "快",
+    "取",  "快取",    "\u2581快取",  "什麼",  "什",          "麼",  "é",
+    "e",   "1",       "2",           "12",    "\u2581the",   "the", "t",
+    "h",   "d",       "\u2581hello", "hello", "o",           "l",   "．",
+    "?",   "!",       "<mask>",
 };
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
@@ -59,20 +64,20 @@ static const char *wordpiece_json(void)
     lc_buffer_text(&out, "{\"added_tokens\":[");
     for (int id = 0; id < 5; id++)
         add_special(&out, id, words[id]);
-    lc_buffer_text(&out,
-                   "],\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,"
-                   "\"handle_chinese_chars\":true,\"strip_accents\":null,\"lowercase\":true},"
-                   "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
-                   "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":["
-                   "{\"SpecialToken\":{\"id\":\"[CLS]\",\"type_id\":0}},"
-                   "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
-                   "{\"SpecialToken\":{\"id\":\"[SEP]\",\"type_id\":0}}],\"pair\":[],"
-                   "\"special_tokens\":{\"[CLS]\":{\"id\":\"[CLS]\",\"ids\":[2],"
-                   "\"tokens\":[\"[CLS]\"]},\"[SEP]\":{\"id\":\"[SEP]\",\"ids\":[3],"
-                   "\"tokens\":[\"[SEP]\"]}}},"
-                   "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\","
-                   "\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,"
-                   "\"vocab\":{");
+    lc_buffer_text(
+        &out, "],\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,"
+              "\"handle_chinese_chars\":true,\"strip_accents\":null,\"lowercase\":true},"
+              "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+              "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":["
+              "{\"SpecialToken\":{\"id\":\"[CLS]\",\"type_id\":0}},"
+              "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
+              "{\"SpecialToken\":{\"id\":\"[SEP]\",\"type_id\":0}}],\"pair\":[],"
+              "\"special_tokens\":{\"[CLS]\":{\"id\":\"[CLS]\",\"ids\":[2],"
+              "\"tokens\":[\"[CLS]\"]},\"[SEP]\":{\"id\":\"[SEP]\",\"ids\":[3],"
+              "\"tokens\":[\"[SEP]\"]}}},"
+              "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\","
+              "\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,"
+              "\"vocab\":{");
     for (size_t i = 0; i < COUNT(words); i++) {
         lc_buffer_text(&out, i ? "," : "");
         lc_buffer_json_text(&out, words[i]);
@@ -90,18 +95,19 @@ static const char *unigram_json(void)
     for (int id = 0; id < 4; id++)
         add_special(&out, id, pieces[id]);
     add_special(&out, (int)COUNT(pieces) - 1, "<mask>");
-    lc_buffer_text(&out,
-                   "],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":"
-                   "\"Replace\",\"pattern\":{\"Regex\":\" {2,}\"},\"content\":\" \"}]},"
-                   "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\u2581\","
-                   "\"add_prefix_space\":true},"
-                   "\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",2],"
-                   "\"cls\":[\"<s>\",0],\"trim_offsets\":true,\"add_prefix_space\":true},"
-                   "\"model\":{\"type\":\"Unigram\",\"unk_id\":3,\"vocab\":[");
+    lc_buffer_text(
+        &out, "],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":"
+              "\"Replace\",\"pattern\":{\"Regex\":\" {2,}\"},\"content\":\" \"}]},"
+              "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\u2581\","
+              "\"add_prefix_space\":true},"
+              "\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",2],"
+              "\"cls\":[\"<s>\",0],\"trim_offsets\":true,\"add_prefix_space\":true},"
+              "\"model\":{\"type\":\"Unigram\",\"unk_id\":3,\"vocab\":[");
     for (size_t i = 0; i < COUNT(pieces); i++) {
         lc_buffer_text(&out, i ? ",[" : "[");
         lc_buffer_json_text(&out, pieces[i]);
-        lc_buffer_format(&out, ",%.2f]", i < 4 || i + 1 == COUNT(pieces) ? 0 : -2 - (double)i / 8);
+        lc_buffer_format(&out, ",%.2f]",
+                         i < 4 || i + 1 == COUNT(pieces) ? 0 : -2 - (double)i / 8);
     }
     lc_buffer_text(&out, "]}}");
     return kept(&out);
@@ -121,16 +127,17 @@ const char *tiny_vocab_txt(void)
     return kept(&out);
 }
 
-/* ---- Safetensors ---------------------------------------------------------------------------- */
+/* ---- Safetensors ----------------------------------------------------------------- */
 
 const char *tiny_config_json(void)
 {
-    return test_format("{\"model_type\":\"bert\",\"architectures\":[\"BertModel\"],"
-                       "\"hidden_act\":\"gelu\",\"hidden_size\":%d,\"intermediate_size\":%d,"
-                       "\"layer_norm_eps\":1e-12,\"max_position_embeddings\":%d,"
-                       "\"num_attention_heads\":2,\"num_hidden_layers\":1,"
-                       "\"pad_token_id\":0,\"type_vocab_size\":2}",
-                       TINY_HIDDEN, TINY_INNER, TINY_POSITIONS);
+    return test_format(
+        "{\"model_type\":\"bert\",\"architectures\":[\"BertModel\"],"
+        "\"hidden_act\":\"gelu\",\"hidden_size\":%d,\"intermediate_size\":%d,"
+        "\"layer_norm_eps\":1e-12,\"max_position_embeddings\":%d,"
+        "\"num_attention_heads\":2,\"num_hidden_layers\":1,"
+        "\"pad_token_id\":0,\"type_vocab_size\":2}",
+        TINY_HIDDEN, TINY_INNER, TINY_POSITIONS);
 }
 
 typedef struct tensor_shape {
@@ -197,11 +204,12 @@ lc_span tiny_safetensors(const char *type)
     for (size_t i = 0; i < COUNT(shapes); i++) {
         size_t start = data.size, rows = shapes[i].rows ? (size_t)shapes[i].rows : 1;
         add_numbers(&data, type, rows * (size_t)shapes[i].length, &seed);
-        lc_buffer_format(&header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", shapes[i].name, type);
+        lc_buffer_format(&header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", shapes[i].name,
+                         type);
         if (shapes[i].rows)
             lc_buffer_format(&header, "%d,", shapes[i].rows);
-        lc_buffer_format(&header, "%d],\"data_offsets\":[%zu,%zu]}", shapes[i].length, start,
-                         data.size);
+        lc_buffer_format(&header, "%d],\"data_offsets\":[%zu,%zu]}", shapes[i].length,
+                         start, data.size);
     }
     lc_buffer_byte(&header, '}');
     uint64_t size = header.size;
@@ -228,15 +236,17 @@ lc_hf_files tiny_repository(tiny_kind kind)
 void tiny_write_repository(const char *folder, tiny_kind kind)
 {
     lc_span weights = tiny_safetensors("F32");
-    test_write_file(test_format("%s/model.safetensors", folder), weights.data, weights.size);
+    test_write_file(test_format("%s/model.safetensors", folder), weights.data,
+                    weights.size);
     test_write_text(test_format("%s/config.json", folder), tiny_config_json());
     test_write_text(test_format("%s/tokenizer.json", folder), tiny_tokenizer_json(kind));
     mkdir(test_format("%s/1_Pooling", folder), 0777);
-    test_write_text(test_format("%s/1_Pooling/config.json", folder),
-                    "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":false}");
+    test_write_text(
+        test_format("%s/1_Pooling/config.json", folder),
+        "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":false}");
 }
 
-/* ---- GGUF ----------------------------------------------------------------------------------- */
+/* ---- GGUF ------------------------------------------------------------------------ */
 
 lc_span tiny_written(lc_gguf_writer *writer)
 {
@@ -265,11 +275,12 @@ lc_span tiny_gguf(tiny_kind kind)
     return file;
 }
 
-/* ---- E5S1 ----------------------------------------------------------------------------------- */
+/* ---- E5S1 ------------------------------------------------------------------------ */
 
 /* Code points and what they become; U+0001 is dropped. */
 static const uint32_t rules[][4] = {
-    {0x01, 0}, {0x09, 1, ' '}, {0xa0, 1, ' '}, {0x2126, 1, 0x3c9}, {0xfb01, 2, 'f', 'i'}, {0xff41, 1, 'a'},
+    {0x01, 0},          {0x09, 1, ' '},        {0xa0, 1, ' '},
+    {0x2126, 1, 0x3c9}, {0xfb01, 2, 'f', 'i'}, {0xff41, 1, 'a'},
 };
 
 static void put_u32(lc_buffer *out, uint32_t value)
@@ -334,7 +345,8 @@ static void add_blocks(lc_buffer *out, size_t count, uint32_t *seed)
     }
 }
 
-/* The directory's size does not depend on its numbers: it is made twice, the second time with the places. */
+/* The directory's size does not depend on its numbers: it is made twice, the second time
+ * with the places. */
 static void put_directory(lc_buffer *out, uint64_t start, lc_buffer *data)
 {
     uint32_t seed = 11;
@@ -362,7 +374,8 @@ static void put_directory(lc_buffer *out, uint64_t start, lc_buffer *data)
 
 lc_span tiny_pack(void)
 {
-    const uint32_t head[] = {1, TINY_HIDDEN, 1, 2, TINY_INNER, TINY_ROWS, TINY_POSITIONS, 2};
+    const uint32_t head[] = {1,         TINY_HIDDEN,    1, 2, TINY_INNER,
+                             TINY_ROWS, TINY_POSITIONS, 2};
     const uint32_t tail[] = {32, COUNT(pieces), 0, 2, 1, 3};
     float epsilon = 1e-12f;
     uint64_t text = 0;

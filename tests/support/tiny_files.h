@@ -1,7 +1,7 @@
 /*
- * Model files small enough to write in a test: a Hugging Face repository, an E5S1 pack, GGUF files made
- * from them. One layer, 32 numbers, two heads; weights follow from a seed. The tokenizers know a handful
- * of words, enough for every rule to matter.
+ * Model files small enough to write in a test: a Hugging Face repository, an E5S1 pack,
+ * GGUF files made from them. One layer, 32 numbers, two heads; weights follow from a
+ * seed. The tokenizers know a handful of words, enough for every rule to matter.
  *
  * Bytes live until the test ends.
  */

@@ -30,10 +30,12 @@ static lc_span sample(void)
     lc_gguf_add_i32(&writer, 6);
     lc_gguf_put_array(&writer, "a.bytes", LC_GGUF_U8, 4);
     lc_gguf_add_bytes(&writer, "\1\2\3\4", 4);
-    lc_gguf_put_tensor(&writer, &(lc_gguf_source){"m.weight", LC_TENSOR_F32, LC_TENSOR_Q8_0, 2,
-                                                  {32, 2}, matrix});
-    lc_gguf_put_tensor(&writer, &(lc_gguf_source){"m.bias", LC_TENSOR_F32, LC_TENSOR_F32, 1,
-                                                  {3}, vector});
+    lc_gguf_put_tensor(
+        &writer,
+        &(lc_gguf_source){"m.weight", LC_TENSOR_F32, LC_TENSOR_Q8_0, 2, {32, 2}, matrix});
+    lc_gguf_put_tensor(
+        &writer,
+        &(lc_gguf_source){"m.bias", LC_TENSOR_F32, LC_TENSOR_F32, 1, {3}, vector});
     lc_span file = tiny_written(&writer);
     lc_gguf_writer_done(&writer);
     return file;
@@ -43,7 +45,8 @@ static lc_gguf *opened(lc_span file)
 {
     lc_gguf *gguf;
     llmcache_error err;
-    cr_assert_eq(lc_gguf_open_memory(file.data, file.size, &gguf, &err), 0, "%s", err.message);
+    cr_assert_eq(lc_gguf_open_memory(file.data, file.size, &gguf, &err), 0, "%s",
+                 err.message);
     return gguf;
 }
 
@@ -62,7 +65,8 @@ Test(gguf, reads_back_what_was_written)
     cr_assert_eq(number, 1.5f);
     cr_assert_eq(lc_gguf_bool(gguf, "a.switch", LC_GGUF_NEEDED, &flag, &err), 0);
     cr_assert_eq(flag, 1);
-    cr_assert_eq(lc_gguf_text(gguf, "general.architecture", LC_GGUF_NEEDED, &text, &err), 0);
+    cr_assert_eq(lc_gguf_text(gguf, "general.architecture", LC_GGUF_NEEDED, &text, &err),
+                 0);
     cr_assert(lc_span_is(text, "bert"));
     cr_assert_eq(lc_gguf_texts(gguf, "a.texts", LC_GGUF_NEEDED, &array, &err), 0);
     cr_assert(lc_gguf_next_text(&array, &text) && lc_span_is(text, "one"));
@@ -97,7 +101,8 @@ Test(gguf, tensors_have_shape_and_data)
     cr_assert_float_eq(row[2], 3.5, 1e-3);
     cr_assert_eq(memcmp(vector->data, (const float[]){1, 2, 3}, 12), 0);
     cr_assert_null(lc_gguf_tensor_of(gguf, "m.nothing"));
-    cr_assert_null(lc_gguf_tensor_of(gguf, test_format("%0100d", 1)), "longer than any name");
+    cr_assert_null(lc_gguf_tensor_of(gguf, test_format("%0100d", 1)),
+                   "longer than any name");
     lc_gguf_close(gguf);
 }
 
@@ -112,17 +117,22 @@ Test(gguf, absent_and_mistyped_keys)
     cr_assert_eq(count, 7, "left alone");
     cr_assert_eq(lc_gguf_texts(gguf, "no.such", LC_GGUF_MAYBE, &array, &err), 0);
     cr_assert_eq(array.count, 0);
-    cr_assert_eq(lc_gguf_u32(gguf, "no.such", LC_GGUF_NEEDED, &count, &err), LLMCACHE_CORRUPT);
+    cr_assert_eq(lc_gguf_u32(gguf, "no.such", LC_GGUF_NEEDED, &count, &err),
+                 LLMCACHE_CORRUPT);
     cr_assert(strstr(err.message, "no.such"), "%s", err.message);
-    cr_assert_eq(lc_gguf_u32(gguf, "a.number", LC_GGUF_MAYBE, &count, &err), LLMCACHE_CORRUPT);
+    cr_assert_eq(lc_gguf_u32(gguf, "a.number", LC_GGUF_MAYBE, &count, &err),
+                 LLMCACHE_CORRUPT);
     cr_assert(strstr(err.message, "a.number"), "%s", err.message);
-    cr_assert_eq(lc_gguf_text(gguf, "a.texts", LC_GGUF_MAYBE, &text, &err), LLMCACHE_CORRUPT);
-    cr_assert_eq(lc_gguf_floats(gguf, "a.texts", LC_GGUF_MAYBE, &array, &err), LLMCACHE_CORRUPT);
-    cr_assert_eq(lc_gguf_texts(gguf, "a.bytes", LC_GGUF_MAYBE, &array, &err), LLMCACHE_CORRUPT);
+    cr_assert_eq(lc_gguf_text(gguf, "a.texts", LC_GGUF_MAYBE, &text, &err),
+                 LLMCACHE_CORRUPT);
+    cr_assert_eq(lc_gguf_floats(gguf, "a.texts", LC_GGUF_MAYBE, &array, &err),
+                 LLMCACHE_CORRUPT);
+    cr_assert_eq(lc_gguf_texts(gguf, "a.bytes", LC_GGUF_MAYBE, &array, &err),
+                 LLMCACHE_CORRUPT);
     lc_gguf_close(gguf);
 }
 
-/* ---- Damage --------------------------------------------------------------------------------- */
+/* ---- Damage ---------------------------------------------------------------------- */
 
 /* Where `what` stands in the file. */
 static char *find(lc_span file, const char *what)
@@ -136,8 +146,8 @@ static void refuses(lc_span file, int code, const char *names)
 {
     lc_gguf *gguf = NULL;
     llmcache_error err = {.message = "(opened)"};
-    cr_assert_eq(lc_gguf_open_memory(file.data, file.size, &gguf, &err), code, "%s: %s", names,
-                 err.message);
+    cr_assert_eq(lc_gguf_open_memory(file.data, file.size, &gguf, &err), code, "%s: %s",
+                 names, err.message);
     cr_assert_null(gguf);
     cr_assert(strstr(err.message, names), "'%s' does not name %s", err.message, names);
 }
@@ -155,13 +165,15 @@ Test(gguf, names_what_is_damaged)
     const uint64_t huge = UINT64_MAX / 2, zero = 0;
     const uint32_t odd = 99, q4_k = 12;
     refuses(patched("GGUF", 0, &(uint32_t){1}, 4), LLMCACHE_UNSUPPORTED, "version 1");
-    refuses(patched("GGUF", 0, &(uint32_t){0x03000000}, 4), LLMCACHE_UNSUPPORTED, "big-endian");
+    refuses(patched("GGUF", 0, &(uint32_t){0x03000000}, 4), LLMCACHE_UNSUPPORTED,
+            "big-endian");
     refuses(patched("GGUF", 4, &huge, 8), LLMCACHE_CORRUPT, "tensors");
     refuses(patched("GGUF", 12, &huge, 8), LLMCACHE_CORRUPT, "keys");
     refuses(patched("a.count", 0, &odd, 4), LLMCACHE_CORRUPT, "a.count");
     refuses(patched("a.texts", 8, &huge, 8), LLMCACHE_CORRUPT, "a.texts");
     refuses(patched("a.texts", 16, &huge, 8), LLMCACHE_CORRUPT, "a.texts");
-    refuses(patched("a.floats", 4, &(uint32_t){LC_GGUF_ARRAY}, 4), LLMCACHE_UNSUPPORTED, "a.floats");
+    refuses(patched("a.floats", 4, &(uint32_t){LC_GGUF_ARRAY}, 4), LLMCACHE_UNSUPPORTED,
+            "a.floats");
     refuses(patched("a.floats", 8, &huge, 8), LLMCACHE_CORRUPT, "a.floats");
     refuses(patched("m.weight", 0, &odd, 4), LLMCACHE_CORRUPT, "m.weight");
     refuses(patched("m.weight", 4, &huge, 8), LLMCACHE_CORRUPT, "m.weight");
@@ -191,7 +203,8 @@ Test(gguf, alignment_is_checked)
 Test(gguf, every_cut_is_refused)
 {
     lc_span file = sample();
-    for (size_t size = 0; size < file.size - 32; size++) { /* the last bytes may be padding */
+    for (size_t size = 0; size < file.size - 32;
+         size++) { /* the last bytes may be padding */
         lc_gguf *gguf = NULL;
         char *copy = test_keep(file.data, size);
         if (lc_gguf_open_memory(copy, size, &gguf, NULL) == 0)
@@ -233,7 +246,7 @@ Test(gguf, files_that_cannot_be_opened)
     cr_assert_eq(lc_gguf_open(test_folder(), &gguf, &err), LLMCACHE_UNSUPPORTED);
 }
 
-/* ---- Identity ------------------------------------------------------------------------------- */
+/* ---- Identity -------------------------------------------------------------------- */
 
 Test(gguf, weights_hash_is_of_the_weights)
 {
@@ -250,7 +263,7 @@ Test(gguf, weights_hash_is_of_the_weights)
     lc_gguf_close(gguf);
 }
 
-/* ---- Numbers -------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------- */
 
 Test(tensor_type, halves)
 {
