@@ -323,3 +323,20 @@ Test(tensor_type, q8_0_is_near)
     for (int i = 0; i < 64; i++)
         cr_assert_float_eq(row[i], back[i], 3.0 / 254 * 1.01);
 }
+
+Test(tensor_type, what_is_no_number_stays_none)
+{
+    const float odd[] = {INFINITY, -INFINITY, NAN};
+    for (int i = 0; i < 3; i++) {
+        float row[32] = {1, 2, odd[i]}, back[32];
+        uint8_t packed[34];
+        lc_tensor_from_float(LC_TENSOR_Q8_0, row, 32, packed);
+        lc_tensor_to_float(LC_TENSOR_Q8_0, packed, 32, back);
+        cr_assert_not(isfinite(back[2]));
+    }
+    float tiny[32] = {1e-42f}, back[32];
+    uint8_t packed[34];
+    lc_tensor_from_float(LC_TENSOR_Q8_0, tiny, 32, packed);
+    lc_tensor_to_float(LC_TENSOR_Q8_0, packed, 32, back);
+    cr_assert(back[0] >= 0 && back[0] < 1e-6f);
+}
