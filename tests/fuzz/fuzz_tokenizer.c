@@ -17,13 +17,13 @@ const char *const fuzz_corpora[] = {"tests/fuzz/corpus/tokenizer", NULL};
 enum { MAX_IDS = 4096, FEW_IDS = 8 };
 
 /* These live as long as the program. */
-typedef struct subject {
+typedef struct fuzz_subject {
     lc_gguf *gguf;
     lc_tokenizer *tokenizer;
     lc_token_scratch *scratch;
-} subject;
+} fuzz_subject;
 
-static subject subjects[3];
+static fuzz_subject subjects[3];
 
 static lc_span packed(void)
 {
@@ -35,7 +35,7 @@ static lc_span packed(void)
     return file;
 }
 
-static void make(subject *subject, lc_span file)
+static void make(fuzz_subject *subject, lc_span file)
 {
     FUZZ_CHECK(lc_gguf_open_memory(file.data, file.size, &subject->gguf, NULL) == 0);
     FUZZ_CHECK(lc_tokenizer_new(subject->gguf, &subject->tokenizer, NULL) == 0);
@@ -43,7 +43,7 @@ static void make(subject *subject, lc_span file)
         lc_token_scratch_new(subject->tokenizer, MAX_IDS, &subject->scratch, NULL) == 0);
 }
 
-static void check(const subject *subject, const char *text, size_t size)
+static void check(const fuzz_subject *subject, const char *text, size_t size)
 {
     static uint32_t ids[MAX_IDS];
     uint32_t few[FEW_IDS], unknown = 0;
