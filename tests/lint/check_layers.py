@@ -33,7 +33,7 @@ THIRD_PARTY = {
     "hiredis/*": ["lib/net/*", "lib/store/*"],
     "sqlite3.h": ["lib/store/sqlite*"],
     "libpq-fe.h": ["lib/store/postgres*"],
-    "jansson.h": ["lib/base/json.c", "lib/protocol/*", "cli/*", "server/*"],
+    "jansson.h": ["lib/base/json.c", "cli/*", "server/*"],
     "openssl/*": ["lib/base/sha256.c"],
     "utf8proc.h": ["lib/base/*", "lib/protocol/*", "lib/decide/*", "lib/embed/*", "cli/*"],
     "civetweb.h": ["server/*"],
