@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* ---- Why an answer ended ---------------------------------------------------------- */
+/* ---- Why an answer ended --------------------------------------------------------- */
 
 /* Each protocol's words for an ending; why NULL: whole. What is not listed is
  * "unfinished". */
@@ -64,7 +64,7 @@ static void add_words(lc_buffer *words, const lc_tree *text)
         lc_buffer_add(words, text->text, text->size);
 }
 
-/* ---- By protocol: each gives why_not and adds to the words ------------------------ */
+/* ---- By protocol: each gives why_not and adds to the words ----------------------- */
 
 /* Content is a string, or with some services an array of text parts. */
 static int add_content(const lc_tree *content, lc_buffer *words)
@@ -211,7 +211,7 @@ static const char *judge(lc_protocol protocol, const lc_tree *body, lc_buffer *w
     }
 }
 
-/* ---- Usage ------------------------------------------------------------------------ */
+/* ---- Usage ----------------------------------------------------------------------- */
 
 static int64_t count_of(const lc_tree *usage, const char *name)
 {

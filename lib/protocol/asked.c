@@ -9,8 +9,7 @@
 
 #include <string.h>
 
-/* Types of parts that are no text, and the word for each. What is not listed is "part".
- */
+/* Types of parts that are no text, and the word for each; for all others "part". */
 static const struct part_word {
     const char *type, *word;
 } part_words[] = {

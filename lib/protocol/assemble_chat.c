@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* ---- Chunks ----------------------------------------------------------------------- */
+/* ---- Chunks ---------------------------------------------------------------------- */
 
 static int join_choice(lc_assembler *assembler, const lc_tree *piece, int chat)
 {
@@ -39,18 +39,20 @@ static int join_choices(lc_assembler *assembler, const lc_tree *pieces, int chat
     return status;
 }
 
+/* A usage of null says "not yet"; obfuscation hides the length of a chunk. */
+static int is_of_streams(const lc_tree *member)
+{
+    return (lc_tree_named(member, "usage") && member->type == LC_TREE_NULL) ||
+           lc_tree_named(member, "obfuscation");
+}
+
 static int join_chunk(lc_assembler *assembler, const lc_tree *event, int chat)
 {
     int status = 0;
     for (lc_tree *member = event->first; member && !status; member = member->next) {
         if (lc_tree_named(member, "choices"))
             status = join_choices(assembler, member, chat);
-        else if (lc_tree_named(member, "usage") && member->type == LC_TREE_NULL)
-            continue; /* "not yet", where usage was asked for; a whole answer has it or
-                         has it not */
-        else if (!lc_tree_named(
-                     member,
-                     "obfuscation")) /* padding that hides the length of a chunk */
+        else if (!is_of_streams(member))
             status = lc_merge_replace(&assembler->merge, assembler->root, member);
     }
     return status;
@@ -67,7 +69,7 @@ static int completion_event(lc_assembler *assembler, const char *name,
     return join_chunk(assembler, event, 0);
 }
 
-/* ---- The whole -------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------- */
 
 /* A message says its content even when that is null, and its tool calls are numbered by
  * their order. */

@@ -147,7 +147,7 @@ static int message_event(lc_assembler *assembler, const char *name, const lc_tre
     return 0;
 }
 
-/* ---- The whole -------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------- */
 
 static int finish_block(lc_assembler *assembler, lc_tree *part, lc_tree *content)
 {

@@ -31,7 +31,7 @@ static void put_text(lc_buffer *out, const char *before, const char *text)
     lc_tree_write_string(text, strlen(text), out);
 }
 
-/* ---- Questions -------------------------------------------------------------------- */
+/* ---- Questions ------------------------------------------------------------------- */
 
 static void put_messages(lc_buffer *body, const char *system, const char *question)
 {
@@ -89,7 +89,7 @@ int lc_body_write(lc_protocol protocol, const char *model, const char *system,
     return give(body, err);
 }
 
-/* ---- Answers ---------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------- */
 
 typedef struct answer {
     const char *model, *text, *id;
@@ -201,7 +201,7 @@ int lc_answer_write(lc_protocol protocol, const char *model, const char *text,
     return give(body, err);
 }
 
-/* ---- Errors ----------------------------------------------------------------------- */
+/* ---- Errors ---------------------------------------------------------------------- */
 
 static const struct error_type {
     int status;

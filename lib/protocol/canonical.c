@@ -57,7 +57,7 @@ static void put_string(lc_canonical *form, const char *text, size_t size)
         lc_free((char *)normal);
 }
 
-/* ---- Numbers ---------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------- */
 
 /* A JSON number as 0.DIGITS * 10^power, with no zero at either end of DIGITS. */
 typedef struct decimal {
@@ -139,7 +139,7 @@ static void put_number(lc_canonical *form, const lc_tree *number)
         put(form, point + 1, span - head - 1);
 }
 
-/* ---- Values ----------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------- */
 
 void lc_canonical_member(lc_canonical *form, const lc_tree *member)
 {

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* ---- Fields that do not shape the answer ------------------------------------------ */
+/* ---- Fields that do not shape the answer ----------------------------------------- */
 
 static const struct key_field {
     const char *name;
@@ -59,7 +59,7 @@ int lc_member_counts(const lc_tree *member, unsigned key_fields)
     return 1;
 }
 
-/* ---- The `cache` object ----------------------------------------------------------- */
+/* ---- The `cache` object ---------------------------------------------------------- */
 
 lc_tree *lc_controls_find(const lc_tree *body)
 {

@@ -1,5 +1,4 @@
-/* What a body says to the cache itself, and the fields of it that do not shape an answer.
- */
+/* What a body says to the cache itself, and which of its fields shape no answer. */
 #ifndef LC_PROTOCOL_CONTROLS_H
 #define LC_PROTOCOL_CONTROLS_H
 

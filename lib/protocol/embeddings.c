@@ -30,8 +30,7 @@ struct lc_embeddings {
     input *inputs;
 };
 
-/* ---- Reading the request -------------------------------------------------------------
- */
+/* ---- Reading the request --------------------------------------------------------- */
 
 static int is_input(const lc_tree *value)
 {
@@ -162,8 +161,7 @@ const char *lc_embeddings_text(const lc_embeddings *batch, size_t position, size
     return text ? value->text : NULL;
 }
 
-/* ---- Asking for what is missing ------------------------------------------------------
- */
+/* ---- Asking for what is missing -------------------------------------------------- */
 
 int lc_embeddings_ask(const lc_embeddings *batch, const size_t *positions, size_t count,
                       lc_buffer *body, llmcache_error *err)
@@ -187,8 +185,7 @@ int lc_embeddings_ask(const lc_embeddings *batch, const size_t *positions, size_
                         : 0;
 }
 
-/* ---- Members of an answer ------------------------------------------------------------
- */
+/* ---- Members of an answer -------------------------------------------------------- */
 
 static void put_name(lc_buffer *out, const lc_tree *member)
 {
@@ -222,8 +219,7 @@ static int is_vector(const lc_tree *vector)
            (lc_tree_is_type(vector, LC_TREE_STRING) && vector->size);
 }
 
-/* ---- Taking an answer apart ----------------------------------------------------------
- */
+/* ---- Taking an answer apart ------------------------------------------------------ */
 
 /* A part of an answer for one of several inputs. */
 typedef struct share {
@@ -345,8 +341,7 @@ int lc_embeddings_split(const lc_embeddings *batch, const size_t *positions, siz
     return status;
 }
 
-/* ---- Putting answers together --------------------------------------------------------
- */
+/* ---- Putting answers together ---------------------------------------------------- */
 
 enum { MOST_COUNTS = 8 };
 

@@ -17,8 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Writing a number ----------------------------------------------------------------
- */
+/* ---- Writing a number ------------------------------------------------------------ */
 
 /* 10^power, exact up to 10^22, to within a few units of the last place beyond. */
 static double power_of_ten(int power)
@@ -85,8 +84,7 @@ size_t lc_float_write(float value, char *text)
     return 0;
 }
 
-/* ---- Base64 --------------------------------------------------------------------------
- */
+/* ---- Base64 ---------------------------------------------------------------------- */
 
 static const char alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -137,8 +135,7 @@ static long read_base64(const char *text, size_t size, unsigned char *bytes)
     return count;
 }
 
-/* ---- Vectors -------------------------------------------------------------------------
- */
+/* ---- Vectors --------------------------------------------------------------------- */
 
 static int read_float(const lc_tree *number, locale_t plain, float *value)
 {

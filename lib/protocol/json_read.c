@@ -46,7 +46,7 @@ static int next_is(reader *in, char c)
     return 1;
 }
 
-/* ---- Strings ---------------------------------------------------------------------- */
+/* ---- Strings --------------------------------------------------------------------- */
 
 /* 1 when none of the eight bytes is a quote, a backslash, a control character or beyond
  * ASCII. */
@@ -183,7 +183,7 @@ static int read_string(reader *in, const char **text, uint32_t *size)
     return 0;
 }
 
-/* ---- Numbers and words ------------------------------------------------------------ */
+/* ---- Numbers and words ----------------------------------------------------------- */
 
 static size_t skip_digits(reader *in)
 {
@@ -223,7 +223,7 @@ static int read_word(reader *in, lc_tree *value, const char *word, lc_tree_type 
     return 0;
 }
 
-/* ---- Containers ------------------------------------------------------------------- */
+/* ---- Containers ------------------------------------------------------------------ */
 
 static lc_tree *new_child(reader *in)
 {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Looking ---------------------------------------------------------------------- */
+/* ---- Looking --------------------------------------------------------------------- */
 
 lc_tree *lc_tree_children(const lc_tree *value)
 {
@@ -74,8 +74,7 @@ int lc_tree_same(const lc_tree *a, const lc_tree *b)
     return left == right;
 }
 
-/* The locale's decimal point plays no part: the digits are counted, not handed to strtod.
- */
+/* Digits are counted, not handed to strtod, whose decimal point is the locale's. */
 int lc_tree_integer(const lc_tree *value, int64_t *number)
 {
     char digits[48];
@@ -141,7 +140,7 @@ lc_tree **lc_tree_sorted(const lc_tree *object)
     return members;
 }
 
-/* ---- Making ----------------------------------------------------------------------- */
+/* ---- Making ---------------------------------------------------------------------- */
 
 lc_tree *lc_tree_new(lc_arena *arena, lc_tree_type type)
 {
@@ -304,7 +303,7 @@ int lc_tree_append(lc_arena *arena, lc_tree *string, const char *text, size_t si
     return 0;
 }
 
-/* ---- Writing ---------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------- */
 
 /* How many bytes at text[at] cannot stand for themselves; 0 when they can. */
 static size_t special(const char *text, size_t size, size_t at)

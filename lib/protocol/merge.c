@@ -13,7 +13,7 @@ enum { MOST_MEMBERS = 1024, MOST_INDEXES = 4096 };
 static const char *const repeated[] = {"id",     "type",   "role", "format",
                                        "status", "object", "model"};
 
-static int is_repeated(const lc_tree *member)
+int lc_merge_is_repeated(const lc_tree *member)
 {
     for (size_t i = 0; i < sizeof repeated / sizeof *repeated; i++)
         if (lc_tree_named(member, repeated[i]))
@@ -145,10 +145,10 @@ static int join_text(lc_merge *merge, lc_tree *into, lc_tree *old, const lc_tree
 {
     /* Some services say a tool's name again with every piece of its arguments. */
     int again = lc_tree_named(member, "name") && lc_tree_same(old, member);
-    if (again || (is_repeated(member) && !member->size))
+    if (again || (lc_merge_is_repeated(member) && !member->size))
         return 0;
-    return is_repeated(member) ? set_copy(merge, into, member)
-                               : lc_merge_text(merge, old, member);
+    return lc_merge_is_repeated(member) ? set_copy(merge, into, member)
+                                        : lc_merge_text(merge, old, member);
 }
 
 /* Goes on with a list of numbers: what follows takes the place of the closing bracket. */

@@ -21,6 +21,8 @@ typedef struct lc_merge {
 
 /* Joins each member of `piece` to the member of the same name. */
 int lc_merge_object(lc_merge *merge, lc_tree *into, const lc_tree *piece);
+/* A text that a later piece says again or replaces, such as an id; others are continued. */
+int lc_merge_is_repeated(const lc_tree *member);
 /* Joins one member. */
 int lc_merge_member(lc_merge *merge, lc_tree *into, const lc_tree *member);
 /* Takes this member in place of the old one, unless it is null; of two objects, member by

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-/* ---- Digests ---------------------------------------------------------------------- */
+/* ---- Digests --------------------------------------------------------------------- */
 
 /* "float" is what an absent or null encoding_format means. */
 static int is_default_format(lc_protocol protocol, const lc_tree *member)
@@ -27,8 +27,8 @@ static int digest_context(const lc_tree *body, unsigned key_fields, lc_question 
 {
     lc_canonical form;
     lc_canonical_init(&form, "llmcache question 1");
-    form.exact = question->protocol ==
-                 LC_PROTOCOL_EMBEDDINGS; /* a vector differs with every byte */
+    /* A vector differs with every byte of its text. */
+    form.exact = question->protocol == LC_PROTOCOL_EMBEDDINGS;
     const char *name = lc_protocol_name(question->protocol);
     lc_canonical_bytes(&form, name, strlen(name));
     lc_tree **members = lc_tree_sorted(body);
@@ -89,7 +89,7 @@ static int digest_shape(const lc_asked *asked, lc_question *question)
     return status;
 }
 
-/* ---- Facts ------------------------------------------------------------------------ */
+/* ---- Facts ----------------------------------------------------------------------- */
 
 static int read_model(const lc_tree *body, lc_question *question, llmcache_error *err)
 {

@@ -4,13 +4,14 @@
  * [DONE]. SDKs read system_fingerprint and the like from the last chunk they saw, so
  * every chunk says them; what is unknown is said by the first.
  */
+#include "protocol/merge.h"
 #include "protocol/replay.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Chunks ----------------------------------------------------------------------- */
+/* ---- Chunks ---------------------------------------------------------------------- */
 
 static const char *const known[] = {
     "id", "created", "model", "service_tier", "system_fingerprint", NULL};
@@ -81,14 +82,20 @@ static void close_delta(lc_player *player, const lc_tree *choice, const lc_tree 
     end_choice(player, choice, logprobs, reason);
 }
 
-/* ---- Messages --------------------------------------------------------------------- */
+/* ---- Messages -------------------------------------------------------------------- */
 
-static int is_said_later(const lc_tree *member)
+/* A text that is told in pieces. */
+static int is_told(const lc_tree *member)
 {
-    return lc_tree_named(member, "role") || member->type == LC_TREE_STRING ||
-           ((lc_tree_named(member, "tool_calls") ||
-             lc_tree_named(member, "function_call")) &&
-            lc_tree_children(member));
+    return member->type == LC_TREE_STRING && !lc_merge_is_repeated(member) &&
+           !lc_tree_named(member, "name");
+}
+
+static int is_called(const lc_tree *member)
+{
+    return (lc_tree_named(member, "tool_calls") ||
+            lc_tree_named(member, "function_call")) &&
+           lc_tree_children(member);
 }
 
 /* The role, and all that does not come in pieces. */
@@ -103,13 +110,12 @@ static void play_start(lc_player *player, const lc_tree *choice, const lc_tree *
         lc_tree_write(role, player->out);
     for (const lc_tree *member = lc_tree_children(message); member;
          member = member->next) {
-        int text = member->type == LC_TREE_STRING && !lc_tree_named(member, "role");
-        if (!text && is_said_later(member))
+        if (lc_tree_named(member, "role") || is_called(member))
             continue;
         lc_buffer_byte(player->out, ',');
         lc_tree_write_string(member->name, member->name_size, player->out);
         lc_buffer_byte(player->out, ':');
-        if (text)
+        if (is_told(member))
             lc_buffer_text(player->out, "\"\"");
         else
             lc_tree_write(member, player->out);
@@ -210,11 +216,9 @@ static int play_choice(lc_player *player, const lc_tree *choice)
         return LLMCACHE_INVALID;
     logprobs = lc_tree_is_nothing(logprobs) ? NULL : logprobs;
     play_start(player, choice, message);
-    /* Reasoning comes before what it led to, whatever it is called and wherever it
-     * stands. */
+    /* Reasoning comes before what it led to, whatever it is called. */
     for (const lc_tree *member = message->first; member; member = member->next)
-        if (member->type == LC_TREE_STRING && member != content &&
-            !lc_tree_named(member, "role"))
+        if (is_told(member) && member != content)
             play_text(player, choice, member, NULL);
     if (text)
         play_text(player, choice, content, logprobs);
@@ -228,7 +232,7 @@ static int play_choice(lc_player *player, const lc_tree *choice)
     return 0;
 }
 
-/* ---- Completions ------------------------------------------------------------------ */
+/* ---- Completions ----------------------------------------------------------------- */
 
 static void put_piece(lc_player *player, const lc_tree *choice, const char *text,
                       size_t size)
@@ -255,7 +259,7 @@ static int play_completion_choice(lc_player *player, const lc_tree *choice)
     return 0;
 }
 
-/* ---- Both ------------------------------------------------------------------------- */
+/* ---- Both ------------------------------------------------------------------------ */
 
 static int play_choices(lc_player *player, int (*play)(lc_player *, const lc_tree *))
 {

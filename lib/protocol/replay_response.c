@@ -8,8 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ---- Events --------------------------------------------------------------------------
- */
+/* ---- Events ---------------------------------------------------------------------- */
 
 /* An item of the output and, within it, a part. */
 typedef struct place {
@@ -69,8 +68,7 @@ static void play_text(lc_player *player, const char *head, const place *at,
     lc_player_event_end(player);
 }
 
-/* ---- Messages ------------------------------------------------------------------------
- */
+/* ---- Messages -------------------------------------------------------------------- */
 
 static void play_annotations(lc_player *player, const place *at, const lc_tree *part)
 {
@@ -150,8 +148,7 @@ static void play_parts(lc_player *player, const place *item, const char *member,
         play_part(player, edge, &at, part);
 }
 
-/* ---- Calls of tools ------------------------------------------------------------------
- */
+/* ---- Calls of tools -------------------------------------------------------------- */
 
 static const struct call_kind {
     const char *type;
@@ -199,8 +196,7 @@ static void play_call(lc_player *player, const struct call_kind *kind, const pla
     play_state(player, kind, failed ? ".failed" : ".completed", at);
 }
 
-/* ---- Items ---------------------------------------------------------------------------
- */
+/* ---- Items ----------------------------------------------------------------------- */
 
 /* What an item says only when it is done, and what stands there until then. */
 static const char *before_done(const lc_tree *item, const lc_tree *member)
@@ -256,8 +252,7 @@ static void play_item(lc_player *player, const lc_tree *item, int output)
     lc_player_event_end(player);
 }
 
-/* ---- The response --------------------------------------------------------------------
- */
+/* ---- The response ---------------------------------------------------------------- */
 
 static void play_begun(lc_player *player, const char *state)
 {
