@@ -6,6 +6,7 @@
 
 #include "ask/count.h"
 #include "ask/flight.h"
+#include "ask/header_lists.h"
 #include "ask/prices.h"
 #include "ask/usage.h"
 #include "ask/workers.h"
@@ -186,9 +187,6 @@ int lc_call_llm(lc_job *job, lc_flight *flight, llmcache_error *err);
 /* Sends the request on uncached, straight to the sink. */
 int lc_pass_through(lc_job *job, llmcache_error *err);
 
-/* Which of the request's headers the upstream gets, into room for all of them; how many. */
-int lc_header_goes_up(const char *name);
-size_t lc_headers_up(const llmcache_request *request, llmcache_header *headers);
 /* One call in this thread, counted. *status as the sink saw it. */
 int lc_ask_provider(lc_job *job, const llmcache_request *request, size_t max_bytes,
                     const llmcache_sink *sink, const int *status, llmcache_error *err);

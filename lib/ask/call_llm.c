@@ -37,11 +37,7 @@ typedef struct errand {
 
 static void free_errand(errand *e)
 {
-    for (size_t i = 0; e->headers && i < e->request.header_count; i++) {
-        lc_free((char *)e->headers[i].name);
-        lc_free((char *)e->headers[i].value);
-    }
-    lc_free(e->headers);
+    lc_headers_free(e->headers, e->request.header_count);
     lc_free(e->target);
     lc_free(e->body);
     lc_free((char *)e->facts.space);
@@ -52,35 +48,6 @@ static void free_errand(errand *e)
     lc_assembler_free(e->assembler);
     lc_buffer_done(&e->held);
     lc_free(e);
-}
-
-/* ---- Headers ------------------------------------------------------------------------------- */
-
-static int listed(const char *name, const char *const *names)
-{
-    for (; *names; names++)
-        if (strcasecmp(name, *names) == 0)
-            return 1;
-    return 0;
-}
-
-int lc_header_goes_up(const char *name)
-{
-    static const char *const stay[] = {
-        "Host",    "Content-Length", "Connection", "Keep-Alive",    "Transfer-Encoding",
-        "TE",      "Trailer",        "Upgrade",    "Expect",        "Accept-Encoding",
-        "Cookie",  "Cache-Control",  "Pragma",     "Content-Encoding", "Proxy-Authorization",
-        "Proxy-Connection", "X-Admin-Key", NULL};
-    return !listed(name, stay) && strncasecmp(name, "X-LLMCache-", 11) != 0;
-}
-
-/* Hop-by-hop headers and those that would make another cache or the client misunderstand the reply. */
-static int comes_down(const char *name)
-{
-    static const char *const stay[] = {"Connection", "Keep-Alive", "Transfer-Encoding", "Trailer",
-                                       "Upgrade",    "Set-Cookie", "Content-Length",    "Content-Encoding",
-                                       "Alt-Svc",    "Cache-Status", "Age", NULL};
-    return !listed(name, stay);
 }
 
 /* ---- The reply comes in -------------------------------------------------------------------- */
@@ -95,22 +62,13 @@ static int on_begin(void *user, int status, const llmcache_header *headers, size
                     int64_t body_size)
 {
     errand *e = user;
-    llmcache_header *kept = lc_alloc_array(count, sizeof *kept);
-    size_t kept_count = 0;
-    if (!kept)
-        return 1;
-    for (size_t i = 0; i < count; i++)
-        if (comes_down(headers[i].name))
-            kept[kept_count++] = headers[i];
     e->status = status;
     e->streams = e->stream && status >= 200 && status < 300 && is_event_stream(headers, count);
     if (e->streams)
         e->assembler = lc_assembler_new(e->protocol, (size_t)e->cache->settings.max_answer_bytes);
-    int failed = e->streams && !e->assembler;
-    if (!failed)
-        failed = lc_flight_begin(e->flight, status, kept, kept_count, e->streams);
-    lc_free(kept);
-    return failed;
+    if (e->streams && !e->assembler)
+        return 1;
+    return lc_flight_begin(e->flight, status, headers, count, e->streams);
 }
 
 static int on_write(void *user, const void *bytes, size_t size)
@@ -252,29 +210,12 @@ static void run_errand(void *argument)
 
 /* ---- Setting out --------------------------------------------------------------------------- */
 
-static int copy_headers(errand *e, const llmcache_request *request)
-{
-    e->headers = lc_zalloc_array(request->header_count, sizeof *e->headers);
-    if (!e->headers)
-        return LLMCACHE_MEMORY;
-    for (size_t i = 0; i < request->header_count; i++) {
-        if (!lc_header_goes_up(request->headers[i].name))
-            continue;
-        llmcache_header *copy = &e->headers[e->request.header_count++];
-        copy->name = lc_strdup(request->headers[i].name);
-        copy->value = lc_strdup(request->headers[i].value);
-        if (!copy->name || !copy->value)
-            return LLMCACHE_MEMORY;
-    }
-    return 0;
-}
-
 static int copy_request(errand *e, const lc_job *job)
 {
     const lc_question *question = &job->question;
     const char *body = question->forward ? question->forward : job->request->body;
     size_t size = question->forward ? question->forward_size : job->request->body_size;
-    if (copy_headers(e, job->request) || !(e->target = lc_strdup(job->request->target)) ||
+    if (lc_headers_copy_up(job->request, &e->headers, &e->request.header_count) || !(e->target = lc_strdup(job->request->target)) ||
         !(e->body = lc_strndup(body, size)))
         return LLMCACHE_MEMORY;
     e->request.struct_size = sizeof e->request;

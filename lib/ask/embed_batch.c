@@ -25,8 +25,8 @@ typedef struct batch {
     size_t missing_count;
     llmcache_header *up; /* headers for the upstream */
     int status;          /* of the upstream's reply */
-    llmcache_header type;
-    char *type_value;
+    llmcache_header *down; /* of the upstream's reply; owned */
+    size_t down_count;
     lc_buffer reply; /* what the upstream said */
     lc_buffer body;  /* what the client gets */
     int64_t model_ms;
@@ -40,7 +40,7 @@ static void batch_done(batch *b)
     lc_free(b->fingerprints);
     lc_free(b->missing);
     lc_free(b->up);
-    lc_free(b->type_value);
+    lc_headers_free(b->down, b->down_count);
     lc_embeddings_free(b->inputs);
     lc_buffer_done(&b->reply);
     lc_buffer_done(&b->body);
@@ -90,11 +90,8 @@ static int on_begin(void *user, int status, const llmcache_header *headers, size
                     int64_t body_size)
 {
     batch *b = user;
-    const char *type = lc_header(headers, count, "Content-Type");
     b->status = status;
-    b->type_value = lc_strdup(type ? type : "application/json");
-    b->type = (llmcache_header){"Content-Type", b->type_value};
-    return b->type_value == NULL;
+    return lc_headers_down(headers, count, &b->down, &b->down_count);
 }
 
 static int on_write(void *user, const void *bytes, size_t size)
@@ -210,7 +207,7 @@ static int work(batch *b, lc_flight *flight, lc_landing *landing)
     if (!code)
         code = make_reply(b, &status, &body, &size, err);
     if (!code)
-        code = lc_flight_begin(flight, status, b->type.name ? &b->type : &json, 1, 0);
+        code = lc_flight_begin(flight, status, b->down ? b->down : &json, b->down ? b->down_count : 1, 0);
     if (!code && size)
         code = lc_flight_add(flight, body, size);
     landing->stored = asked && !b->missing_count && !job->controls.no_store;

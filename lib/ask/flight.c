@@ -10,6 +10,7 @@
  */
 #include "ask/flight.h"
 
+#include "ask/header_lists.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -72,18 +73,9 @@ size_t lc_flights_count(lc_flights *flights)
     return count;
 }
 
-static void free_headers(llmcache_header *headers, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        lc_free((char *)headers[i].name);
-        lc_free((char *)headers[i].value);
-    }
-    lc_free(headers);
-}
-
 static void free_flight(lc_flight *flight)
 {
-    free_headers(flight->headers, flight->header_count);
+    lc_headers_free(flight->headers, flight->header_count);
     lc_buffer_done(&flight->log);
     lc_entry_unref(flight->landing.entry);
     pthread_cond_destroy(&flight->changed);
@@ -192,25 +184,11 @@ static void unlist(lc_flight *flight)
 
 /* ---- The leader's side --------------------------------------------------------------------- */
 
-static llmcache_header *copy_headers(const llmcache_header *headers, size_t count)
-{
-    llmcache_header *copy = lc_zalloc_array(count, sizeof *copy);
-    for (size_t i = 0; copy && i < count; i++) {
-        copy[i].name = lc_strdup(headers[i].name);
-        copy[i].value = lc_strdup(headers[i].value);
-        if (!copy[i].name || !copy[i].value) {
-            free_headers(copy, count);
-            return NULL;
-        }
-    }
-    return copy;
-}
-
 int lc_flight_begin(lc_flight *flight, int status, const llmcache_header *headers, size_t count,
                     int streams)
 {
-    llmcache_header *copy = copy_headers(headers, count);
-    if (!copy)
+    llmcache_header *copy;
+    if (lc_headers_down(headers, count, &copy, &count))
         return LLMCACHE_MEMORY;
     pthread_mutex_lock(&flight->lock);
     flight->headers = copy;

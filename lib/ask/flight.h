@@ -53,7 +53,7 @@ lc_wants lc_flight_wants(const lc_flight *flight);
 
 /* ---- The leader's side --------------------------------------------------------------------- */
 
-/* The reply begins. Headers are copied. `streams`: its bytes may be read before the end. */
+/* The reply begins. Those headers that come down are copied. `streams`: its bytes may be read before the end. */
 int lc_flight_begin(lc_flight *flight, int status, const llmcache_header *headers, size_t count,
                     int streams);
 

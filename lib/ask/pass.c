@@ -34,15 +34,6 @@ static int on_write(void *user, const void *bytes, size_t size)
     return job->sink->write(job->sink->user, bytes, size);
 }
 
-size_t lc_headers_up(const llmcache_request *request, llmcache_header *headers)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < request->header_count; i++)
-        if (lc_header_goes_up(request->headers[i].name))
-            headers[count++] = request->headers[i];
-    return count;
-}
-
 int lc_ask_provider(lc_job *job, const llmcache_request *request, size_t max_bytes,
                     const llmcache_sink *sink, const int *status, llmcache_error *err)
 {
