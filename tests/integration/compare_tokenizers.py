@@ -66,7 +66,7 @@ Straße, Größe, Übung, Ærøskøbing, Łódź, İstanbul, ŒUVRE
 캐시란 무엇인가요? 자세히 설명해 주세요.
 ＡＢＣ　１２３ ﬁne ㎏ ① ½ ™ № ℃ Ω
 line one
-  indented	tab   three spaces
+  indented\ttab   three spaces
 [CLS] is not [SEP] a special token, nor is <s>, </s>, <unk> or <mask>.
 ##a ▁b ▁▁c
 emoji 😀 👨‍👩‍👧 🇹🇼 ❤️ and 𠮷野家 𝒜𝓑
