@@ -287,7 +287,7 @@ Test(streams, of_text_are_what_openai_sends)
              "\"refusal\":null,"
              "\"annotations\":[]},\"logprobs\":null,\"finish_reason\":null}],\"usage\":"
              "null}\n\n" HEAD "{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"logprobs\":"
-                              "null,\"finish_reason\":null}],"
+             "null,\"finish_reason\":null}],"
              "\"usage\":null}\n\n" HEAD
              "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
              "\"usage\":null}\n\n" HEAD "],\"usage\":{\"prompt_tokens\":1}}\n\n"
@@ -341,67 +341,70 @@ Test(streams, of_a_message_are_what_anthropic_sends)
     lc_buffer_done(&events);
 }
 
-/* The names of the events and their numbers; what they hold the SDKs are asked about in
- * tests/sdk. */
+/* A response and the names of its events; what the events hold the SDKs are asked about
+ * in tests/sdk. */
+static const char response_whole[] =
+    "{\"id\":\"resp_1\",\"status\":\"completed\",\"output\":[{"
+    "\"type\":\"reasoning\",\"id\":\"rs\",\"summary\":"
+    "[{\"type\":\"summary_text\",\"text\":\"hm\"}]},{\"type\":"
+    "\"message\",\"id\":\"m\",\"content\":["
+    "{\"type\":\"output_text\",\"text\":\"Hi\",\"annotations\":[{}]},"
+    "{\"type\":\"refusal\",\"refusal\":\"no\"}]},"
+    "{\"type\":\"function_call\",\"arguments\":\"{}\"},{\"type\":"
+    "\"web_search_call\"},{\"type\":\"novelty\"},"
+    "{\"type\":\"mcp_call\",\"arguments\":\"{}\",\"error\":{}}]}";
+static const char *const response_events[] = {
+    "created",
+    "in_progress",
+    "output_item.added",
+    "reasoning_summary_part.added",
+    "reasoning_summary_text.delta",
+    "reasoning_summary_text.done",
+    "reasoning_summary_part.done",
+    "output_item.done",
+    "output_item.added",
+    "content_part.added",
+    "output_text.delta",
+    "output_text.done",
+    "output_text.annotation.added",
+    "content_part.done",
+    "content_part.added",
+    "refusal.delta",
+    "refusal.done",
+    "content_part.done",
+    "output_item.done",
+    "output_item.added",
+    "function_call_arguments.delta",
+    "function_call_arguments.done",
+    "output_item.done",
+    "output_item.added",
+    "web_search_call.in_progress",
+    "web_search_call.searching",
+    "web_search_call.completed",
+    "output_item.done",
+    "output_item.added",
+    "output_item.done",
+    "output_item.added",
+    "mcp_call.in_progress",
+    "mcp_call_arguments.delta",
+    "mcp_call_arguments.done",
+    "mcp_call.failed",
+    "output_item.done",
+    "completed",
+};
+
 Test(streams, of_a_response_are_what_openai_sends)
 {
-    const char *whole = "{\"id\":\"resp_1\",\"status\":\"completed\",\"output\":[{"
-                        "\"type\":\"reasoning\",\"id\":\"rs\",\"summary\":"
-                        "[{\"type\":\"summary_text\",\"text\":\"hm\"}]},{\"type\":"
-                        "\"message\",\"id\":\"m\",\"content\":["
-                        "{\"type\":\"output_text\",\"text\":\"Hi\",\"annotations\":[{}]},"
-                        "{\"type\":\"refusal\",\"refusal\":\"no\"}]},"
-                        "{\"type\":\"function_call\",\"arguments\":\"{}\"},{\"type\":"
-                        "\"web_search_call\"},{\"type\":\"novelty\"},"
-                        "{\"type\":\"mcp_call\",\"arguments\":\"{}\",\"error\":{}}]}";
-    static const char *const want[] = {
-        "created",
-        "in_progress",
-        "output_item.added",
-        "reasoning_summary_part.added",
-        "reasoning_summary_text.delta",
-        "reasoning_summary_text.done",
-        "reasoning_summary_part.done",
-        "output_item.done",
-        "output_item.added",
-        "content_part.added",
-        "output_text.delta",
-        "output_text.done",
-        "output_text.annotation.added",
-        "content_part.done",
-        "content_part.added",
-        "refusal.delta",
-        "refusal.done",
-        "content_part.done",
-        "output_item.done",
-        "output_item.added",
-        "function_call_arguments.delta",
-        "function_call_arguments.done",
-        "output_item.done",
-        "output_item.added",
-        "web_search_call.in_progress",
-        "web_search_call.searching",
-        "web_search_call.completed",
-        "output_item.done",
-        "output_item.added",
-        "output_item.done",
-        "output_item.added",
-        "mcp_call.in_progress",
-        "mcp_call_arguments.delta",
-        "mcp_call_arguments.done",
-        "mcp_call.failed",
-        "output_item.done",
-        "completed",
-    };
     lc_buffer events;
     lc_buffer_init(&events, 0);
-    cr_assert_eq(lc_replay(LC_PROTOCOL_RESPONSES, whole, strlen(whole), 0, &events, NULL),
+    cr_assert_eq(lc_replay(LC_PROTOCOL_RESPONSES, response_whole, strlen(response_whole),
+                           0, &events, NULL),
                  0);
     const char *at = events.data;
-    for (int i = 0; i < (int)(sizeof want / sizeof *want); i++) {
+    for (int i = 0; i < (int)(sizeof response_events / sizeof *response_events); i++) {
         const char *head = test_format(
             "event: response.%s\ndata: {\"type\":\"response.%s\",\"sequence_number\":%d,",
-            want[i], want[i], i);
+            response_events[i], response_events[i], i);
         cr_assert_eq(strncmp(at, head, strlen(head)), 0, "%s\n%.200s", head, at);
         at = strstr(at, "\n\n") + 2;
     }
@@ -449,7 +452,7 @@ Test(streams, are_not_made_of_what_is_no_answer)
 #define DONE       "data: [DONE]\n\n"
 #define CHUNK(delta, reason)                                                             \
     DATA("{\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":" reason "}]" \
-                                                                                    "}")
+         "}")
 #define EVENT(name, rest) "event: " name "\ndata: {\"type\":\"" name "\"" rest "}\n\n"
 #define START             EVENT("message_start", ",\"message\":{\"type\":\"message\",\"usage\":{}}")
 #define BLOCK                    \
