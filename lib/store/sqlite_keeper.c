@@ -327,13 +327,13 @@ static void round_of(keeper *k)
     drain(k->self->wake_keeper);
     int written = drain(k->events);
     follow_file(k);
-    if (!k->connection)
-        return;
-    checkpoint(k);
     if (lc_mono_ms() >= k->slow_look_ms || any == 0 || written) {
         check_file(k->self);
         k->slow_look_ms = lc_mono_ms() + SLOW_LOOK_MS;
     }
+    if (!k->connection)
+        return;
+    checkpoint(k);
     int changed = look(k);
     if (written || changed)
         k->gap_ms = 1;

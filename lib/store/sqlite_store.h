@@ -54,6 +54,7 @@ typedef struct lc_sqlite {
     int64_t connect_ms;
     pthread_t writer, keeper;
     int wake_keeper; /* eventfd */
+    int keeper_pages, writer_pages; /* of the WAL, at their last checkpoints; the writer's alone */
 
     pthread_mutex_t lock; /* guards all below; never held over I/O or a callback */
     pthread_cond_t work;  /* for the writer: jobs, mending, closing */

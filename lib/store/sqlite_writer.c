@@ -17,26 +17,33 @@
 
 #define RETRY_MS         1000
 #define CHECKPOINT_PAGES 1000
-#define STALLED_PAGES    32768 /* the keeper does not come round to it: the writer does it itself */
+#define STALLED_PAGES    4096
 #define PRUNE_EVERY      64    /* batches */
 #define MANY_REMOVED     100   /* worth a look at the empty pages */
 
 /* ---- Opening and mending ------------------------------------------------------------------------- */
 
-/* After each commit, with the pages the WAL has. */
+/*
+ * After each commit, with the pages the WAL has. The keeper moves them into the file, but as long as commits
+ * follow each other it never gets the last ones, without which the WAL cannot begin anew: then the
+ * writer, between two commits, moves these few itself.
+ */
 static int after_commit(void *user, sqlite3 *db, const char *name, int pages)
 {
     lc_sqlite *self = user;
-    if (pages >= STALLED_PAGES) {
-        sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    } else if (pages >= CHECKPOINT_PAGES) {
+    if (pages < CHECKPOINT_PAGES)
+        self->keeper_pages = self->writer_pages = 0;
+    if (pages >= self->keeper_pages + CHECKPOINT_PAGES) {
+        self->keeper_pages = pages;
         pthread_mutex_lock(&self->lock);
-        int told = self->checkpoint_due;
         self->checkpoint_due = 1;
         pthread_mutex_unlock(&self->lock);
-        if (!told)
-            lc_sqlite_wake_keeper(self);
+        lc_sqlite_wake_keeper(self);
     }
+    /* Busy: the keeper is at it; the next commit tries again. */
+    if (pages >= self->writer_pages + STALLED_PAGES &&
+        sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) == SQLITE_OK)
+        self->writer_pages = pages;
     return SQLITE_OK;
 }
 
@@ -150,8 +157,9 @@ static lc_sqlite_connection *mend(lc_sqlite *self, lc_sqlite_connection *connect
     int damaged = self->damaged;
     lc_sqlite_connection *idle = self->idle;
     self->idle = NULL;
+    if (self->ready)
+        lc_fail(&self->reason, LLMCACHE_STORE, "sqlite: %s is being opened again", self->path);
     self->ready = 0;
-    lc_fail(&self->reason, LLMCACHE_STORE, "sqlite: %s is being opened again", self->path);
     pthread_mutex_unlock(&self->lock);
     lc_sqlite_connection_free(connection);
     free_readers(self, idle);
