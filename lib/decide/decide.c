@@ -1,7 +1,6 @@
 /* The verdict: hears the rules in the order of rules.def; the first veto stops the answer. */
 #include "decide/decide.h"
 
-#include "base/utf8.h"
 #include "decide/case.h"
 #include "decide/negation.h"
 #include "decide/score.h"
@@ -49,16 +48,6 @@ void lc_policy_init(lc_policy *policy)
                           .use_score = 1,
                           .floor = DEFAULT_FLOOR,
                           .score_threshold = {DEFAULT_SCORE_ENGLISH, DEFAULT_SCORE_CHINESE}};
-}
-
-int lc_piece_is_word(const char *text, size_t size)
-{
-    for (size_t at = 0, length; at < size; at += length) {
-        uint32_t cp = lc_utf8_decode(text + at, size - at, &length);
-        if (lc_is_word_character(cp))
-            return 1;
-    }
-    return 0;
 }
 
 static size_t cut(const char *text, size_t size, size_t room)

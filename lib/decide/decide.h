@@ -32,21 +32,17 @@ typedef enum lc_feature {
     LC_FEATURE_COUNT
 } lc_feature;
 
-/* One piece of the encoder's tokenisation, prefix and special tokens left out. */
-typedef struct lc_piece {
-    uint32_t id;
-    int is_word; /* its text has a letter, a digit or a Han character: lc_piece_is_word */
-} lc_piece;
-
 /* One of the two questions. Borrowed for the length of the call. */
 typedef struct lc_side {
     const char *text; /* UTF-8; what is not valid counts as U+FFFD */
     size_t size;
-    int truncated;          /* the encoder saw only its beginning */
-    int unknown;            /* the encoder met something it has no piece for */
-    const lc_piece *pieces; /* NULL when there are no token states */
-    const float *states;    /* piece_count rows of dim numbers, last layer, each of unit length */
-    size_t piece_count;     /* the first LC_PIECES_MAX count */
+    int truncated; /* the encoder saw only its beginning */
+    int unknown;   /* the encoder met something it has no piece for */
+    /* What the encoder made of it, prefix and special tokens left out; states NULL: nothing. */
+    const uint32_t *ids;          /* of the pieces */
+    const unsigned char *is_word; /* 1: the piece has a letter, a digit or a Han character */
+    const float *states;          /* a row of dim numbers a piece, last layer, each of unit length */
+    size_t piece_count;           /* the first LC_PIECES_MAX are looked at */
     size_t dim;
 } lc_side;
 
@@ -108,9 +104,6 @@ const char *lc_rule_word(lc_rule rule);
 const char *lc_rule_help(lc_rule rule);
 /* The rule with this word, or LC_RULE_COUNT. */
 lc_rule lc_rule_find(const char *word);
-
-/* Whether a piece's text, as the vocabulary has it, holds a letter, a digit or a Han character. */
-int lc_piece_is_word(const char *text, size_t size);
 
 /*
  * Is this a question about now (today's weather, the latest release)? 1 or 0, or LLMCACHE_MEMORY. Its

@@ -88,11 +88,6 @@ static int is_word(int32_t cp)
     return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO;
 }
 
-int lc_is_word_character(uint32_t cp)
-{
-    return is_word((int32_t)cp);
-}
-
 static int is_upper(int32_t cp)
 {
     return cp < 0x80 ? cp >= 'A' && cp <= 'Z' : utf8proc_category(cp) == UTF8PROC_CATEGORY_LU;

@@ -46,7 +46,6 @@ int lc_term_is(const lc_reading *reading, size_t position, const char *word);
 /* Is it one of these words (sorted by their bytes)? */
 int lc_term_in(const lc_reading *reading, size_t position, const char *const *words, size_t count);
 
-int lc_is_han(uint32_t cp);            /* U+3400-9FFF */
-int lc_is_word_character(uint32_t cp); /* a letter, a mark or a digit of any script */
+int lc_is_han(uint32_t cp); /* U+3400-9FFF */
 
 #endif

@@ -32,7 +32,7 @@ static size_t piece_count(const lc_side *side)
 static int has_piece(const lc_side *side, uint32_t id)
 {
     for (size_t i = 0; i < piece_count(side); i++)
-        if (side->pieces[i].id == id)
+        if (side->ids[i] == id)
             return 1;
     return 0;
 }
@@ -42,7 +42,7 @@ static double leftover_of(const lc_side *side, const lc_side *other)
     double sum = 0;
     size_t count = 0;
     for (size_t i = 0; i < piece_count(side); i++) {
-        if (!side->pieces[i].is_word || has_piece(other, side->pieces[i].id))
+        if (!side->is_word[i] || has_piece(other, side->ids[i]))
             continue;
         float best = -1;
         for (size_t j = 0; j < piece_count(other); j++) {
