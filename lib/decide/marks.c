@@ -32,14 +32,22 @@ static size_t entry_size(const char *text)
     return size;
 }
 
+/* strncmp, with its first two bytes done here: nearly always enough. */
+static int compare(const char *text, const char *phrase, size_t size)
+{
+    int order = (unsigned char)text[0] - (unsigned char)phrase[0];
+    if (order == 0 && size > 1)
+        order = (unsigned char)text[1] - (unsigned char)phrase[1];
+    return order || size <= 2 ? order : strncmp(text + 2, phrase + 2, size - 2);
+}
+
 /* The first phrase that is not below the first `size` bytes of text. */
 static size_t lower_bound(const lc_mark *marks, size_t count, const char *text, size_t size)
 {
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = (unsigned char)text[0] - (unsigned char)marks[middle].phrase[0];
-        if (order > 0 || (order == 0 && strncmp(text, marks[middle].phrase, size) > 0))
+        if (compare(text, marks[middle].phrase, size) > 0)
             low = middle + 1;
         else
             high = middle;
@@ -52,7 +60,7 @@ static const lc_mark *longest(const lc_mark *marks, size_t count, const char *te
     const lc_mark *best = NULL;
     size_t best_size = 0, entry = entry_size(text + at);
     for (size_t i = lower_bound(marks, count, text + at, entry);
-         i < count && strncmp(text + at, marks[i].phrase, entry) == 0; i++) {
+         i < count && compare(text + at, marks[i].phrase, entry) == 0; i++) {
         size_t size = marks[i].size;
         if (size > best_size && strncmp(text + at, marks[i].phrase, size) == 0 &&
             may_end(text, at + size)) {

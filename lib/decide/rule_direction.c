@@ -12,7 +12,7 @@
 #define OPERAND_MAX 6 /* terms compared */
 #define REACH_MAX 4   /* terms before "than" in which its left side is looked for */
 
-enum class { MOVE, COMPARE, EFFECT, MINUS, GIVE, PASSIVE };
+enum class { MOVE, COMPARE, EFFECT, MINUS, PASSIVE };
 enum role { FROM, TO, REACH };
 
 static const struct marker {
@@ -44,14 +44,27 @@ static const struct marker *marker_at(const lc_reading *reading, size_t term)
     return NULL;
 }
 
-/* The term right of `at`, articles and possessives skipped. */
+/* The term right of `at`, articles, possessives and further markers (換成) skipped. */
 static struct operand right_of(const lc_reading *reading, size_t at)
 {
     static const char *const skipped[] = {"a", "an", "her", "his", "my", "our", "the", "their", "your"};
     at++;
-    while (lc_term_in(reading, at, skipped, sizeof skipped / sizeof skipped[0]))
+    while (lc_term_in(reading, at, skipped, sizeof skipped / sizeof skipped[0]) ||
+           marker_at(reading, at))
         at++;
     return (struct operand){at, RIGHT};
+}
+
+/* The term left of `at`, further markers (轉給) and verbs of giving (寄給) skipped. */
+static size_t left_of(const lc_reading *reading, size_t at)
+{
+    static const char *const giving[] = {"交", "传", "借", "傳", "匯", "卖", "寄", "汇", "賣", "还", "送", "還"};
+    at--;
+    while (at < reading->term_count &&
+           (lc_term_in(reading, at, giving, sizeof giving / sizeof giving[0]) ||
+            marker_at(reading, at)))
+        at--;
+    return at;
 }
 
 /* Where the route into marker `at` starts: behind the text's own FROM, else on the marker's left. */
@@ -62,7 +75,7 @@ static struct operand start_of(const lc_reading *reading, size_t at, const struc
         if (other && other->role == FROM && other->class == marker->class)
             return right_of(reading, i);
     }
-    return (struct operand){at - 1, marker->role == REACH ? AMONG : LEFT};
+    return (struct operand){left_of(reading, at), marker->role == REACH ? AMONG : LEFT};
 }
 
 static size_t find_routes(const lc_reading *reading, struct route *routes)

@@ -95,7 +95,7 @@ static int looks_like_code(const char *run, size_t size)
         if (i + 2 < size && run[i] == ':' && (run[i + 1] == ':' || run[i + 1] == '/'))
             inner = 1;
     }
-    if (size > 2 && letters > 0 && run[0] == '-' && (run[1] == '-' || is_letter(run[1])))
+    if (size > 2 && letters > 1 && run[0] == '-' && run[1] == '-')
         inner = 1;
     if (size > 2 && letters > 0 && run[0] == '/' && is_alnum(run[1]))
         inner = 1;

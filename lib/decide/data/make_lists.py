@@ -33,21 +33,6 @@ noon: noon, 中午
 afternoon: afternoon, 下午
 evening: evening, 傍晚
 night: at night, 晚上, 夜間, 夜间, 半夜
-yesterday: yesterday, 昨天, 昨日
-before-yesterday: 前天
-today: today, 今天, 今日
-tomorrow: tomorrow, 明天, 明日
-after-tomorrow: 後天, 后天
-last-week: last week, 上週, 上周, 上個禮拜, 上礼拜
-this-week: this week, 這週, 本週, 这周, 本周
-next-week: next week, 下週, 下周
-last-month: last month, 上個月, 上个月
-this-month: this month, 這個月, 本月, 这个月
-next-month: next month, 下個月, 下个月
-last-year: last year, 去年
-this-year: this year, 今年
-next-year: next year, 明年
-before-last-year: 前年
 easter: easter, 復活節, 复活节
 christmas: christmas, xmas, 聖誕節, 聖誕, 圣诞节
 new-year: new year's, lunar new year, chinese new year, 過年, 春節, 春节, 农历新年, 農曆新年
@@ -124,8 +109,8 @@ tweet: as a tweet, write a tweet
 steps: step by step, step-by-step, 一步一步, 逐步, 分步驟, 分步骤
 code: code only, with code, 附程式碼, 附代码
 short: briefly, in brief, brief, in short, concise, concisely, short answer, in a nutshell, in one sentence, in a sentence, one sentence, in one word, 簡短, 简短, 簡要, 简要, 簡潔, 简洁, 簡述, 简述, 一句話, 一句话
-long: in detail, in depth, detailed, at length, 詳細, 详细, 詳盡, 详尽, 深入
-beginner: for beginners, for a beginner, for dummies, eli5, like i'm five, to a child, for kids, for children, 初學者, 初学者, 小朋友, 小學生, 小学生, 白話, 通俗
+long: in detail, in depth, at length, 詳細, 详细, 詳盡, 详尽, 深入
+beginner: for beginners, for a beginner, for dummies, eli5, like i'm five, to a child, to children, to kids, 初學者, 初学者, 小朋友, 小學生, 小学生, 白話, 通俗
 expert: for experts, to an expert, academic, 學術, 学术
 example: with examples, with an example, give an example, 舉例, 举例
 compare: compared with, in comparison with

@@ -30,9 +30,9 @@ san-diego 聖地牙哥 圣地亚哥|philadelphia 費城 费城|atlanta 亞特蘭
 texas 德州|florida 佛州|toronto 多倫多 多伦多|vancouver 溫哥華 温哥华|montreal 蒙特婁 蒙特利尔|sydney 雪梨市 悉尼
 melbourne 墨爾本 墨尔本|brisbane 布里斯本|perth 伯斯 珀斯|auckland 奧克蘭 奥克兰|rio-de-janeiro 里約 里约
 sao-paulo 聖保羅 圣保罗|buenos-aires 布宜諾斯艾利斯|mexico-city 墨西哥城|lima 利馬 利马|bogota 波哥大|havana 哈瓦那
-england 英格蘭 英格兰|scotland 蘇格蘭 苏格兰|wales 威爾斯 威尔士|europe 歐洲 欧洲|asia 亞洲 亚洲|africa 非洲
+europe 歐洲 欧洲|asia 亞洲 亚洲|africa 非洲
 """
-MORE_PLACES = {"US": "usa america 美國 美国", "GB": "uk britain great-britain 英國 英国", "NL": "holland",
+MORE_PLACES = {"US": "usa america 美國 美国", "GB": "uk britain great-britain 英國 英国 大不列顛 大不列颠", "NL": "holland",
                "KR": "korea 韓國 韩国 南韓", "KP": "北韓 朝鮮 朝鲜", "AE": "uae 阿聯 阿联酋", "CN": "中國大陸 大陸",
                "TW": "台灣 臺灣 台湾", "CZ": "czech-republic", "AU": "澳洲", "SA": "沙烏地", "HK": "hong-kong 香港",
                "MO": "macau 澳門 澳门", "TR": "turkey 土耳其", "MM": "burma 緬甸 缅甸"}
