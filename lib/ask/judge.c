@@ -50,23 +50,17 @@ static void policy_of(const lc_job *job, lc_policy *policy)
 
 /* ---- What the encoder saw ------------------------------------------------------------------------ */
 
-typedef struct seen {
-    lc_token_states states;
-    lc_piece pieces[LC_STATES_MAX];
-} seen;
-
-static int look(const llmcache *cache, seen *s, lc_side *side)
+static int look(const llmcache *cache, lc_token_states *states, lc_side *side)
 {
-    if (lc_local_states(cache->embedder.self, side->text, &s->states, NULL))
+    if (lc_local_states(cache->embedder.self, side->text, states, NULL))
         return LLMCACHE_EMBEDDER;
-    for (size_t i = 0; i < s->states.count; i++)
-        s->pieces[i] = (lc_piece){.id = s->states.ids[i], .is_word = s->states.is_word[i]};
-    side->pieces = s->pieces;
-    side->states = s->states.states;
-    side->piece_count = s->states.count;
-    side->dim = s->states.dimension;
-    side->unknown = s->states.unknown;
-    side->truncated = s->states.cut;
+    side->ids = states->ids;
+    side->is_word = states->is_word;
+    side->states = states->states;
+    side->piece_count = states->count;
+    side->dim = states->dimension;
+    side->unknown = states->unknown;
+    side->truncated = states->cut;
     return 0;
 }
 
@@ -74,14 +68,14 @@ static int look(const llmcache *cache, seen *s, lc_side *side)
 static int decide_with_states(const lc_job *job, lc_side *asked, lc_side *kept, double similarity,
                               const lc_policy *policy, lc_verdict *verdict)
 {
-    seen *both = lc_zalloc_array(2, sizeof *both);
+    lc_token_states *both = lc_zalloc_array(2, sizeof *both);
     int serve = 0;
     if (both && !look(job->cache, &both[0], asked) && !look(job->cache, &both[1], kept))
         serve = lc_decide(asked, kept, similarity, policy, verdict) == 0 && verdict->serve;
     else
         *verdict = (lc_verdict){.why = "states", .similarity = similarity};
     for (int i = 0; both && i < 2; i++)
-        lc_token_states_done(&both[i].states);
+        lc_token_states_done(&both[i]);
     lc_free(both);
     return serve;
 }
