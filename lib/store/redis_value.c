@@ -9,7 +9,6 @@
 #include "store/redis_keys.h"
 #include "store/store.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,25 +44,27 @@ static int give_up(lc_redis_batch *batch, int code)
     return batch->bytes.broken;
 }
 
-int lc_redis_put_prompt(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch)
+int lc_redis_put_prompt(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch,
+                        lc_buffer *name, lc_redis_print *print)
 {
-    lc_buffer name, value;
+    lc_buffer value;
     char life[24];
-    lc_buffer_init(&name, 0);
     lc_buffer_init(&value, 0);
-    add_name(LLMCACHE_PART_PROMPT, entry, &name);
+    add_name(LLMCACHE_PART_PROMPT, entry, name);
     lc_facts_write(entry, 0, &value);
     lc_buffer_byte(&value, '\n');
     lc_buffer_add(&value, entry->body, entry->body_size);
     life_text(entry, wall_ms, life);
-    if (name.broken || value.broken)
-        give_up(batch, name.broken ? name.broken : value.broken);
-    else if (life[0])
-        LC_REDIS_ADD(batch, lc_redis_text("SET"), lc_redis_bytes(&name), lc_redis_bytes(&value),
-                     lc_redis_text("PX"), lc_redis_text(life));
+    if (name->broken || value.broken)
+        give_up(batch, name->broken ? name->broken : value.broken);
     else
-        LC_REDIS_ADD(batch, lc_redis_text("SET"), lc_redis_bytes(&name), lc_redis_bytes(&value));
-    lc_buffer_done(&name);
+        LC_REDIS_ADD(batch, lc_redis_text("EXISTS"), lc_redis_bytes(name));
+    const lc_redis_word words[] = {lc_redis_text("SET"), lc_redis_bytes(name),
+                                   lc_redis_bytes(&value), lc_redis_text("PX"), lc_redis_text(life)};
+    if (!batch->bytes.broken) {
+        lc_redis_add(batch, life[0] ? 5 : 3, words);
+        *print = lc_redis_print_of(value.data, value.size);
+    }
     lc_buffer_done(&value);
     return batch->bytes.broken;
 }
@@ -79,49 +80,96 @@ static void add_vector(const float *vector, size_t dimension, lc_buffer *out)
     }
 }
 
-int lc_redis_put_record(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch)
+int lc_redis_put_record(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch,
+                        lc_buffer *name, lc_redis_print *print)
 {
-    lc_buffer name, facts, vector;
+    lc_buffer facts, vector;
     char life[24];
-    lc_buffer_init(&name, 0);
     lc_buffer_init(&facts, 0);
     lc_buffer_init(&vector, 0);
-    add_name(LLMCACHE_PART_EMBED, entry, &name);
+    add_name(LLMCACHE_PART_EMBED, entry, name);
     lc_facts_write(entry, 1, &facts);
     add_vector(entry->vector, entry->dimension, &vector);
     life_text(entry, wall_ms, life);
-    if (name.broken || facts.broken || vector.broken) {
-        give_up(batch, name.broken    ? name.broken
+    if (name->broken || facts.broken || vector.broken) {
+        give_up(batch, name->broken   ? name->broken
                        : facts.broken ? facts.broken
                                       : vector.broken);
     } else {
         LC_REDIS_ADD(batch, lc_redis_text("MULTI"));
-        LC_REDIS_ADD(batch, lc_redis_text("UNLINK"), lc_redis_bytes(&name));
-        LC_REDIS_ADD(batch, lc_redis_text("HSET"), lc_redis_bytes(&name), lc_redis_text("facts"),
+        LC_REDIS_ADD(batch, lc_redis_text("UNLINK"), lc_redis_bytes(name));
+        LC_REDIS_ADD(batch, lc_redis_text("HSET"), lc_redis_bytes(name), lc_redis_text("facts"),
                      lc_redis_bytes(&facts), lc_redis_text("vector"), lc_redis_bytes(&vector),
                      lc_redis_text("answer"),
                      (lc_redis_word){entry->body ? entry->body : "", entry->body_size});
         if (life[0])
-            LC_REDIS_ADD(batch, lc_redis_text("PEXPIRE"), lc_redis_bytes(&name), lc_redis_text(life));
+            LC_REDIS_ADD(batch, lc_redis_text("PEXPIRE"), lc_redis_bytes(name), lc_redis_text(life));
         LC_REDIS_ADD(batch, lc_redis_text("EXEC"));
+        *print = lc_redis_print_of(facts.data, facts.size);
     }
-    lc_buffer_done(&name);
     lc_buffer_done(&facts);
     lc_buffer_done(&vector);
     return batch->bytes.broken;
 }
 
-/* EXEC says "EXECABORT" after a command that was refused while queued: that one's text tells more. */
-int lc_redis_check_put(redisReply **replies, size_t count, const char *name, llmcache_error *err)
+static int fail_odd(const char *redis, llmcache_error *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        int rc = lc_redis_check(replies[i], name, err);
-        for (size_t j = 0; j < replies[i]->elements && !rc; j++)
-            rc = lc_redis_check(replies[i]->element[j], name, err);
+    return lc_fail(err, LLMCACHE_STORE, "%s answered a write in a way of its own", redis);
+}
+
+int lc_redis_check_prompt(redisReply **replies, size_t count, size_t *at, const char *redis,
+                          llmcache_error *err)
+{
+    if (count - *at < 2)
+        return fail_odd(redis, err);
+    const redisReply *existed = replies[(*at)++], *set = replies[(*at)++];
+    int rc = lc_redis_check(existed, redis, err);
+    if (!rc)
+        rc = lc_redis_check(set, redis, err);
+    return rc ? rc : existed->integer == 0;
+}
+
+/* Up to EXEC, whose array has what UNLINK said first. A command refused while queued complains before
+ * EXEC does, and better. */
+int lc_redis_check_record(redisReply **replies, size_t count, size_t *at, const char *redis,
+                          llmcache_error *err)
+{
+    const redisReply *done = NULL;
+    while (*at < count && !done) {
+        const redisReply *reply = replies[(*at)++];
+        int rc = lc_redis_check(reply, redis, err);
+        if (rc)
+            return rc;
+        if (reply->type == REDIS_REPLY_ARRAY)
+            done = reply;
+    }
+    if (!done || done->elements < 2)
+        return fail_odd(redis, err);
+    for (size_t i = 0; i < done->elements; i++) {
+        int rc = lc_redis_check(done->element[i], redis, err);
         if (rc)
             return rc;
     }
-    return 0;
+    return done->element[0]->integer == 0;
+}
+
+/* ---- Prints ------------------------------------------------------------------------------------- */
+
+int lc_redis_get_print(int part, lc_redis_word name, lc_redis_batch *batch)
+{
+    char last[16];
+    snprintf(last, sizeof last, "%d", LC_REDIS_PRINT_BYTES - 1);
+    if (part == LLMCACHE_PART_PROMPT)
+        return LC_REDIS_ADD(batch, lc_redis_text("GETRANGE"), name, lc_redis_text("0"),
+                            lc_redis_text(last));
+    return LC_REDIS_ADD(batch, lc_redis_text("HGET"), name, lc_redis_text("facts"));
+}
+
+lc_redis_print lc_redis_read_print(const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_NIL)
+        return lc_redis_print_of("", 0);
+    return lc_redis_print_of(reply->str ? reply->str : "", reply->str ? reply->len : 0);
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------ */
@@ -176,18 +224,15 @@ static int read_prompt(const redisReply *reply, const char *redis, lc_redis_valu
     return 0;
 }
 
-/* Little-endian floats into aligned memory; 0 unless all are finite. */
-static int read_vector(const char *bytes, size_t dimension, float *vector)
+/* Little-endian floats into aligned memory. */
+static void read_vector(const char *bytes, size_t dimension, float *vector)
 {
     const unsigned char *at = (const unsigned char *)bytes;
     for (size_t i = 0; i < dimension; i++, at += 4) {
         uint32_t bits = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
                         (uint32_t)at[3] << 24;
         memcpy(&vector[i], &bits, sizeof bits);
-        if (!isfinite(vector[i]))
-            return 0;
     }
-    return 1;
 }
 
 static int read_record(const redisReply *reply, const char *redis, lc_redis_value *value,
@@ -213,8 +258,7 @@ static int read_record(const redisReply *reply, const char *redis, lc_redis_valu
     value->vector = lc_alloc_array(entry->dimension, sizeof *value->vector);
     if (!value->vector)
         return lc_fail_memory(err);
-    if (!read_vector(vector->str, entry->dimension, value->vector))
-        return fail_damaged(redis, err);
+    read_vector(vector->str, entry->dimension, value->vector);
     entry->vector = value->vector;
     entry->body = answer->str;
     return 0;

@@ -6,16 +6,32 @@
 #define LC_STORE_REDIS_VALUE_H
 
 #include "base/buffer.h"
+#include "store/redis_echo.h"
 #include "store/redis_wire.h"
 
 #include <llmcache/backend.h>
 
-/* Adds the commands that put one part under its name, whole and with its expiry. */
-int lc_redis_put_prompt(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch);
-int lc_redis_put_record(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch);
+/*
+ * Adds the commands that put one part under its name, whole and with its expiry. The name goes into an
+ * empty buffer of the caller's, and *print receives what the value will be known by.
+ */
+int lc_redis_put_prompt(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch,
+                        lc_buffer *name, lc_redis_print *print);
+int lc_redis_put_record(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch,
+                        lc_buffer *name, lc_redis_print *print);
 
-/* Do the replies to these commands say that it was done? The first complaint otherwise. */
-int lc_redis_check_put(redisReply **replies, size_t count, const char *name, llmcache_error *err);
+/*
+ * Reads the replies to these commands, from replies[*at] on, and moves *at behind them. 1 when the part is new,
+ * 0 when it replaced one, or the code of the first complaint.
+ */
+int lc_redis_check_prompt(redisReply **replies, size_t count, size_t *at, const char *redis,
+                          llmcache_error *err);
+int lc_redis_check_record(redisReply **replies, size_t count, size_t *at, const char *redis,
+                          llmcache_error *err);
+
+/* Adds the command whose reply has the print of what stands under a name now; nothing has one too. */
+int lc_redis_get_print(int part, lc_redis_word name, lc_redis_batch *batch);
+lc_redis_print lc_redis_read_print(const redisReply *reply);
 
 /* Adds the command that reads one part. */
 int lc_redis_get(int part, lc_redis_word name, lc_redis_batch *batch);

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "store/redis_keys.h"
-#include "store/redis_wire.h"
+#include "store/redis_value.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -26,6 +26,8 @@ enum {
     PATIENCE_MS = 500, /* and its answer within this */
     FIRST_PAUSE_MS = 20,
     LONGEST_PAUSE_MS = 500,
+    CHECK_AT_ONCE = 64,
+    CHECK_MS = 200,
     REFUSED_PAUSE_MS = 5000 /* the server does not know or allow tracking */
 };
 
@@ -33,6 +35,8 @@ enum {
 
 struct lc_redis_watch {
     const lc_redis_uri *uri;
+    lc_redis_pool *pool;
+    lc_redis_echoes *echoes;
     int cancel_fd;
     llmcache_watch listener;
     pthread_t thread;
@@ -84,37 +88,89 @@ static int subscribe(lc_redis_conn *conn, const char *name, int64_t until_ms, ll
 
 /* ---- Listening ---------------------------------------------------------------------------------- */
 
-static int report_key(lc_redis_watch *watch, const redisReply *key)
+/* Takes a key's name apart; 0 when it is none of ours. The namespace is in watch->space. */
+static int read_name(lc_redis_watch *watch, const redisReply *key, char id[LLMCACHE_ID_SIZE])
+{
+    lc_buffer_clear(&watch->space);
+    if (key->type != REDIS_REPLY_STRING || lc_buffer_reserve(&watch->space, key->len))
+        return 0;
+    return lc_redis_key_read(key->str, key->len, watch->space.data, id);
+}
+
+static void report(lc_redis_watch *watch, const redisReply *key)
 {
     char id[LLMCACHE_ID_SIZE];
-    if (key->type != REDIS_REPLY_STRING)
-        return 0;
-    lc_buffer_clear(&watch->space);
-    if (lc_buffer_reserve(&watch->space, key->len))
-        return LLMCACHE_MEMORY;
-    int part = lc_redis_key_read(key->str, key->len, watch->space.data, id);
+    int part = read_name(watch, key, id);
     if (part)
         watch->listener.changed(watch->listener.user, part, watch->space.data, id);
-    return 0;
+}
+
+/* A key that we wrote lately. */
+typedef struct suspect {
+    const redisReply *key;
+    uint64_t turn;
+} suspect;
+
+static lc_redis_word word_of(const redisReply *key)
+{
+    return (lc_redis_word){key->str, key->len};
+}
+
+/* Reports them unless what stands there is of our making. */
+static void report_if_foreign(lc_redis_watch *watch, const suspect *suspects, size_t count)
+{
+    redisReply *replies[CHECK_AT_ONCE];
+    char id[LLMCACHE_ID_SIZE];
+    llmcache_error err;
+    lc_redis_batch batch;
+    lc_redis_batch_init(&batch);
+    for (size_t i = 0; i < count; i++)
+        lc_redis_get_print(read_name(watch, suspects[i].key, id), word_of(suspects[i].key), &batch);
+    int rc = lc_redis_pool_exchange(watch->pool, &batch, lc_mono_ms() + CHECK_MS, replies, &err);
+    for (size_t i = 0; i < count; i++)
+        if (rc || !lc_redis_echoes_explain(watch->echoes, word_of(suspects[i].key),
+                                           suspects[i].turn, lc_redis_read_print(replies[i])))
+            report(watch, suspects[i].key);
+    if (!rc)
+        lc_redis_free_replies(replies, count);
+    lc_redis_batch_done(&batch);
+}
+
+static void take_keys(lc_redis_watch *watch, const redisReply *keys)
+{
+    suspect suspects[CHECK_AT_ONCE];
+    size_t count = 0;
+    for (size_t i = 0; i < keys->elements; i++) {
+        const redisReply *key = keys->element[i];
+        uint64_t turn;
+        if (key->type != REDIS_REPLY_STRING ||
+            !lc_redis_echoes_knows(watch->echoes, word_of(key), &turn)) {
+            report(watch, key);
+            continue;
+        }
+        suspects[count++] = (suspect){key, turn};
+        if (count == CHECK_AT_ONCE) {
+            report_if_foreign(watch, suspects, count);
+            count = 0;
+        }
+    }
+    if (count)
+        report_if_foreign(watch, suspects, count);
 }
 
 /* A message about keys, about everything (FLUSHALL), or anything else, such as the answer to a PING. */
-static int take_message(lc_redis_watch *watch, const redisReply *message)
+static void take_message(lc_redis_watch *watch, const redisReply *message)
 {
     if (message->type != REDIS_REPLY_ARRAY || message->elements != 3 ||
         message->element[0]->type != REDIS_REPLY_STRING ||
         strcmp(message->element[0]->str, "message") != 0)
-        return 0;
-    const redisReply *keys = message->element[2];
-    if (keys->type == REDIS_REPLY_NIL) {
+        return;
+    if (message->element[2]->type == REDIS_REPLY_NIL) {
         watch->listener.distrust(watch->listener.user);
         watch->listener.trust(watch->listener.user);
-        return 0;
+        return;
     }
-    int rc = 0;
-    for (size_t i = 0; i < keys->elements && !rc; i++)
-        rc = report_key(watch, keys->element[i]);
-    return rc;
+    take_keys(watch, message->element[2]);
 }
 
 static int send_ping(lc_redis_conn *conn, llmcache_error *err)
@@ -138,7 +194,7 @@ static void listen(lc_redis_watch *watch, lc_redis_conn *conn)
         rc = lc_redis_receive(conn, lc_mono_ms() + wait_ms, &message, &err);
         if (!rc) {
             pinged = 0;
-            rc = take_message(watch, message);
+            take_message(watch, message);
             freeReplyObject(message);
         } else if (rc == LLMCACHE_TIMEOUT && !pinged) {
             pinged = 1;
@@ -183,14 +239,16 @@ static void *follow(void *user)
     return NULL;
 }
 
-int lc_redis_watch_new(const lc_redis_uri *uri, int cancel_fd, const llmcache_watch *listener,
-                       lc_redis_watch **watch, llmcache_error *err)
+int lc_redis_watch_new(const lc_redis_uri *uri, lc_redis_pool *pool, lc_redis_echoes *echoes,
+                       const llmcache_watch *listener, lc_redis_watch **watch, llmcache_error *err)
 {
     lc_redis_watch *fresh = lc_zalloc(sizeof *fresh);
     if (!fresh)
         return lc_fail_memory(err);
     fresh->uri = uri;
-    fresh->cancel_fd = cancel_fd;
+    fresh->pool = pool;
+    fresh->echoes = echoes;
+    fresh->cancel_fd = lc_redis_pool_cancel_fd(pool);
     fresh->listener = *listener;
     lc_buffer_init(&fresh->space, 0);
     listener->distrust(listener->user);
@@ -200,6 +258,11 @@ int lc_redis_watch_new(const lc_redis_uri *uri, int cancel_fd, const llmcache_wa
     }
     *watch = fresh;
     return 0;
+}
+
+void lc_redis_watch_tell(lc_redis_watch *watch, int part, const char *space, const char *id)
+{
+    watch->listener.changed(watch->listener.user, part, space, id);
 }
 
 void lc_redis_watch_free(lc_redis_watch *watch)

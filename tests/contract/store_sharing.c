@@ -36,7 +36,7 @@ static void damaged_once(enum store_damage how, int part)
     Test(store, test_name)                                                                    \
     {                                                                                         \
         if (!fixture.damage)                                                                  \
-            cr_skip_test("nobody can damage %s", fixture.name);                               \
+            SKIP("nobody can damage %s", fixture.name);                                       \
         damaged_once(how, part);                                                              \
     }
 DAMAGE_TEST(damaged_facts_of_an_entry, DAMAGE_FACTS, LLMCACHE_PART_PROMPT)
@@ -49,7 +49,7 @@ DAMAGE_TEST(a_record_under_a_key_not_its_own, DAMAGE_OTHER_KEY, LLMCACHE_PART_EM
 Test(store, walking_passes_over_damage)
 {
     if (!fixture.damage)
-        cr_skip_test("nobody can damage %s", fixture.name);
+        SKIP("nobody can damage %s", fixture.name);
     llmcache_key keys[5];
     for (uint64_t n = 0; n < 5; n++) {
         keys[n] = key_of(n);
@@ -164,7 +164,7 @@ Test(store, changes_made_by_others_are_told)
     llmcache_error err;
     uint64_t removed;
     if (!store.ops.watch)
-        cr_skip_test("%s is not shared", fixture.name);
+        SKIP("%s is not shared", fixture.name);
     start_watch(&t, &key);
     lc_store other = open_store();
     cr_assert(put_until_heard(&other, &t, &entry), "a new entry");
@@ -185,7 +185,7 @@ Test(store, changes_made_by_hand_are_told)
     llmcache_key key = key_of(1);
     llmcache_entry entry = entry_of(&key, 1);
     if (!store.ops.watch || !fixture.wipe)
-        cr_skip_test("%s is not shared", fixture.name);
+        SKIP("%s is not shared", fixture.name);
     start_watch(&t, &key);
     lc_store other = open_store();
     cr_assert(put_until_heard(&other, &t, &entry));
@@ -205,7 +205,7 @@ Test(store, ones_own_changes_are_not_told)
     static told t;
     llmcache_key key = key_of(1), marker = key_of(2);
     if (!store.ops.watch)
-        cr_skip_test("%s is not shared", fixture.name);
+        SKIP("%s is not shared", fixture.name);
     start_watch(&t, &marker);
     lc_store other = open_store();
     llmcache_entry entry = entry_of(&marker, 1);

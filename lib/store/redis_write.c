@@ -1,0 +1,212 @@
+/* Putting and removing: one batch, one round trip, and a word to the echoes around it. */
+#include "store/redis_inside.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "store/redis_keys.h"
+#include "store/redis_value.h"
+#include "store/store.h"
+
+#include <string.h>
+
+enum {
+    REMOVE_AT_ONCE = 256, /* keys */
+    PUT_COMMANDS = 8
+};
+
+/* ---- Writing ------------------------------------------------------------------------------------ */
+
+/* One part of a put under way. */
+typedef struct writing {
+    int part; /* 0: nothing is written */
+    lc_buffer name;
+    lc_redis_print print;
+} writing;
+
+typedef void (*echo_fn)(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_print print);
+
+static void tell_echoes(lc_redis_store *store, const writing *w, echo_fn tell)
+{
+    for (int i = 0; i < 2; i++)
+        if (w[i].part)
+            tell(store->echoes, lc_redis_bytes(&w[i].name), w[i].print);
+}
+
+static void forget(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_print print)
+{
+    lc_redis_echoes_forget(echoes, name);
+}
+
+/* A write of ours failed: what stands under the key now is anybody's guess. */
+static void tell_watch(lc_redis_store *store, int parts, const char *space,
+                       const unsigned char *fingerprint)
+{
+    char id[LLMCACHE_ID_SIZE];
+    lc_redis_watch *watch = atomic_load(&store->watch);
+    lc_entry_id(fingerprint, id);
+    if (watch)
+        lc_redis_watch_tell(watch, parts, space, id);
+}
+
+static int check_writes(lc_redis_store *store, const writing *w, redisReply **replies, size_t count,
+                        llmcache_error *err)
+{
+    size_t at = 0;
+    for (int i = 0; i < 2; i++) {
+        if (!w[i].part)
+            continue;
+        int fresh = (w[i].part == LLMCACHE_PART_PROMPT ? lc_redis_check_prompt
+                                                       : lc_redis_check_record)(
+            replies, count, &at, store->uri.name, err);
+        if (fresh < 0)
+            return fresh;
+        atomic_fetch_add(lc_redis_count_of(store, w[i].part), (uint64_t)fresh);
+    }
+    return 0;
+}
+
+static int write_parts(lc_redis_store *store, const writing *w, const lc_redis_batch *batch,
+                       int64_t until_ms, llmcache_error *err)
+{
+    redisReply *replies[PUT_COMMANDS];
+    if (!batch->bytes.broken)
+        tell_echoes(store, w, lc_redis_echoes_sent);
+    int rc = lc_redis_pool_exchange(store->pool, batch, until_ms, replies, err);
+    if (!rc) {
+        rc = check_writes(store, w, replies, batch->count, err);
+        lc_redis_free_replies(replies, batch->count);
+    }
+    if (!batch->bytes.broken)
+        tell_echoes(store, w, rc ? forget : lc_redis_echoes_done);
+    return rc;
+}
+
+int lc_redis_put(void *self, int parts, const llmcache_entry *entry, int64_t deadline_ms,
+                 llmcache_error *err)
+{
+    lc_redis_store *store = self;
+    int64_t until_ms = lc_mono_ms() + deadline_ms, wall_ms = lc_wall_ms();
+    writing w[2] = {{.part = parts & LLMCACHE_PART_PROMPT}, {.part = parts & LLMCACHE_PART_EMBED}};
+    lc_redis_batch batch;
+    if (w[1].part && (!entry->vector || !entry->dimension))
+        return lc_fail(err, LLMCACHE_INVALID, "a record needs a vector");
+    lc_redis_batch_init(&batch);
+    lc_buffer_init(&w[0].name, 0);
+    lc_buffer_init(&w[1].name, 0);
+    if (w[0].part)
+        lc_redis_put_prompt(entry, wall_ms, &batch, &w[0].name, &w[0].print);
+    if (w[1].part)
+        lc_redis_put_record(entry, wall_ms, &batch, &w[1].name, &w[1].print);
+    int rc = write_parts(store, w, &batch, until_ms, err);
+    if (rc)
+        tell_watch(store, parts, entry->space, entry->fingerprint);
+    lc_buffer_done(&w[0].name);
+    lc_buffer_done(&w[1].name);
+    lc_redis_batch_done(&batch);
+    return rc;
+}
+
+/* ---- Removing ----------------------------------------------------------------------------------- */
+
+static void count_down(atomic_uint_least64_t *count)
+{
+    uint64_t now = atomic_load(count);
+    while (now > 0 && !atomic_compare_exchange_weak(count, &now, now - 1))
+        ;
+}
+
+/* One UNLINK for each part wanted of each key; where no name was found, of a name that no entry has. */
+static int add_removals(lc_redis_store *store, int parts, const llmcache_key *keys, size_t count,
+                        int64_t until_ms, lc_redis_batch *batch, llmcache_error *err)
+{
+    int rc = 0;
+    lc_buffer name;
+    lc_buffer_init(&name, 0);
+    for (size_t i = 0; i < count; i++)
+        for (int part = LLMCACHE_PART_PROMPT; part <= LLMCACHE_PART_EMBED && !rc; part++) {
+            if (!(parts & part))
+                continue;
+            lc_buffer_clear(&name);
+            rc = lc_redis_find_name(store, part, &keys[i], until_ms, &name, err);
+            if (!name.size)
+                lc_buffer_text(&name, LC_REDIS_PROMPT_PREFIX);
+            LC_REDIS_ADD(batch, lc_redis_text("UNLINK"), lc_redis_bytes(&name));
+        }
+    lc_buffer_done(&name);
+    return rc;
+}
+
+/* Keys known by their heads only are left out: their removal will be told as if by others. */
+static void tell_removals(lc_redis_store *store, int parts, const llmcache_key *keys, size_t count,
+                          echo_fn tell)
+{
+    lc_buffer name;
+    lc_redis_print nothing = lc_redis_print_of("", 0);
+    lc_buffer_init(&name, 0);
+    for (size_t i = 0; i < count; i++)
+        for (int part = LLMCACHE_PART_PROMPT; part <= LLMCACHE_PART_EMBED; part++) {
+            lc_buffer_clear(&name);
+            if (parts & part && !keys[i].head_only && !lc_redis_key_name(part, &keys[i], &name))
+                tell(store->echoes, lc_redis_bytes(&name), nothing);
+        }
+    lc_buffer_done(&name);
+}
+
+/* Replies come in the order of add_removals. */
+static int count_removals(lc_redis_store *store, int parts, redisReply **replies, size_t count,
+                          uint64_t *removed, llmcache_error *err)
+{
+    for (size_t i = 0, at = 0; i < count; i++) {
+        int any = 0;
+        for (int part = LLMCACHE_PART_PROMPT; part <= LLMCACHE_PART_EMBED; part++) {
+            if (!(parts & part))
+                continue;
+            const redisReply *reply = replies[at++];
+            int rc = lc_redis_check(reply, store->uri.name, err);
+            if (rc)
+                return rc;
+            if (reply->integer > 0) {
+                any = 1;
+                count_down(lc_redis_count_of(store, part));
+            }
+        }
+        *removed += (uint64_t)any;
+    }
+    return 0;
+}
+
+static int remove_some(lc_redis_store *store, int parts, const llmcache_key *keys, size_t count,
+                       int64_t until_ms, uint64_t *removed, llmcache_error *err)
+{
+    redisReply *replies[2 * REMOVE_AT_ONCE];
+    lc_redis_batch batch;
+    lc_redis_batch_init(&batch);
+    int rc = add_removals(store, parts, keys, count, until_ms, &batch, err);
+    tell_removals(store, parts, keys, count, lc_redis_echoes_sent);
+    if (!rc && batch.count)
+        rc = lc_redis_pool_exchange(store->pool, &batch, until_ms, replies, err);
+    if (!rc && batch.count) {
+        rc = count_removals(store, parts, replies, count, removed, err);
+        lc_redis_free_replies(replies, batch.count);
+    }
+    tell_removals(store, parts, keys, count, rc ? forget : lc_redis_echoes_done);
+    for (size_t i = 0; i < count && rc; i++)
+        tell_watch(store, parts, keys[i].space, keys[i].fingerprint);
+    lc_redis_batch_done(&batch);
+    return rc;
+}
+
+int lc_redis_remove(void *self, int parts, const llmcache_key *keys, size_t count,
+                    int64_t deadline_ms, uint64_t *removed, llmcache_error *err)
+{
+    int64_t until_ms = lc_mono_ms() + deadline_ms;
+    uint64_t gone = 0;
+    int rc = 0;
+    for (size_t at = 0; at < count && !rc; at += REMOVE_AT_ONCE) {
+        size_t some = count - at < REMOVE_AT_ONCE ? count - at : REMOVE_AT_ONCE;
+        rc = remove_some(self, parts, keys + at, some, until_ms, &gone, err);
+    }
+    if (removed && !rc)
+        *removed = gone;
+    return rc;
+}
