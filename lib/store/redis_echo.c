@@ -14,10 +14,11 @@ enum { PLACES = 1024 }; /* writes under way and reports not yet heard: a few doz
 
 typedef struct place {
     lc_redis_print name;
-    lc_redis_print sent;
-    lc_redis_print done;
-    int has_sent, has_done;
-    uint64_t turn; /* of the last write, counting all keys'; 0: none */
+    lc_redis_print sent; /* by the last write begun */
+    lc_redis_print done; /* by the last write that is known to have worked */
+    int in_flight;       /* writes begun and not yet known */
+    int has_done;
+    uint64_t turn;       /* of the last write begun, counting all keys' */
 } place;
 
 struct lc_redis_echoes {
@@ -77,7 +78,7 @@ void lc_redis_echoes_sent(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_
     pthread_mutex_lock(&echoes->lock);
     place *p = claim(echoes, &hash);
     p->sent = print;
-    p->has_sent = 1;
+    p->in_flight++;
     p->turn = ++echoes->turns;
     pthread_mutex_unlock(&echoes->lock);
 }
@@ -87,14 +88,14 @@ void lc_redis_echoes_done(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_
     lc_redis_print hash = lc_redis_print_of(name.bytes, name.size);
     pthread_mutex_lock(&echoes->lock);
     place *p = claim(echoes, &hash);
-    if (p->has_sent && same(&p->sent, &print))
-        p->has_sent = 0;
+    if (p->in_flight)
+        p->in_flight--;
     p->done = print;
     p->has_done = 1;
     pthread_mutex_unlock(&echoes->lock);
 }
 
-void lc_redis_echoes_forget(lc_redis_echoes *echoes, lc_redis_word name)
+void lc_redis_echoes_forget(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_print print)
 {
     lc_redis_print hash = lc_redis_print_of(name.bytes, name.size);
     pthread_mutex_lock(&echoes->lock);
@@ -102,26 +103,39 @@ void lc_redis_echoes_forget(lc_redis_echoes *echoes, lc_redis_word name)
     pthread_mutex_unlock(&echoes->lock);
 }
 
-int lc_redis_echoes_knows(lc_redis_echoes *echoes, lc_redis_word name, uint64_t *turn)
+int lc_redis_echoes_knows(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_look *look)
 {
     lc_redis_print hash = lc_redis_print_of(name.bytes, name.size);
     pthread_mutex_lock(&echoes->lock);
     const place *p = place_of(echoes, &hash);
     int known = same(&p->name, &hash);
-    *turn = p->turn;
+    *look = (lc_redis_look){.turn = p->turn, .in_flight = p->in_flight};
     pthread_mutex_unlock(&echoes->lock);
     return known;
 }
 
-int lc_redis_echoes_explain(lc_redis_echoes *echoes, lc_redis_word name, uint64_t turn,
-                            lc_redis_print print)
+/*
+ * A write that began after the report was heard will be reported after it, so this report needs no answer. While
+ * a write is in flight only its own value is a sure sign: the one before it may stand there because the write
+ * is still to come, or because somebody has undone it.
+ */
+static lc_redis_origin judge(const place *p, lc_redis_look look, const lc_redis_print *print)
+{
+    if (p->turn != look.turn || (p->in_flight && same(&p->sent, print)))
+        return LC_REDIS_OURS;
+    if (p->in_flight || look.in_flight)
+        return LC_REDIS_UNSURE;
+    return p->has_done && same(&p->done, print) ? LC_REDIS_OURS : LC_REDIS_FOREIGN;
+}
+
+lc_redis_origin lc_redis_echoes_judge(lc_redis_echoes *echoes, lc_redis_word name,
+                                      lc_redis_look look, lc_redis_print print)
 {
     lc_redis_print hash = lc_redis_print_of(name.bytes, name.size);
     pthread_mutex_lock(&echoes->lock);
     const place *p = place_of(echoes, &hash);
-    int ours = same(&p->name, &hash) &&
-               (p->turn != turn || (p->has_sent && same(&p->sent, &print)) ||
-                (p->has_done && same(&p->done, &print)));
+    lc_redis_origin origin =
+        same(&p->name, &hash) ? judge(p, look, &print) : LC_REDIS_FOREIGN;
     pthread_mutex_unlock(&echoes->lock);
-    return ours;
+    return origin;
 }

@@ -26,16 +26,24 @@ void lc_redis_echoes_free(lc_redis_echoes *echoes);
  * the key's change has to be told). */
 void lc_redis_echoes_sent(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_print print);
 void lc_redis_echoes_done(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_print print);
-void lc_redis_echoes_forget(lc_redis_echoes *echoes, lc_redis_word name);
+void lc_redis_echoes_forget(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_print print);
 
-/* Did we write this key lately? Then its value is worth a look; *turn goes with the answer. */
-int lc_redis_echoes_knows(lc_redis_echoes *echoes, lc_redis_word name, uint64_t *turn);
+/* What was known of a key before its value was read. */
+typedef struct lc_redis_look {
+    uint64_t turn;
+    int in_flight;
+} lc_redis_look;
 
-/*
- * Is a value with this print, read since then, of our making? Also yes when we began to write the key again since
- * then: that write is reported too, after it, or known to have failed.
- */
-int lc_redis_echoes_explain(lc_redis_echoes *echoes, lc_redis_word name, uint64_t turn,
-                            lc_redis_print print);
+/* Did we write this key lately? Then its value is worth reading, and *look goes with the judgement. */
+int lc_redis_echoes_knows(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_look *look);
+
+typedef enum lc_redis_origin {
+    LC_REDIS_FOREIGN, /* somebody else changed it */
+    LC_REDIS_OURS,    /* we did; or we began to write it again, and that will be reported too */
+    LC_REDIS_UNSURE   /* a write of ours is under way: look again */
+} lc_redis_origin;
+
+lc_redis_origin lc_redis_echoes_judge(lc_redis_echoes *echoes, lc_redis_word name,
+                                      lc_redis_look look, lc_redis_print print);
 
 #endif

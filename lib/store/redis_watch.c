@@ -108,7 +108,7 @@ static void report(lc_redis_watch *watch, const redisReply *key)
 /* A key that we wrote lately. */
 typedef struct suspect {
     const redisReply *key;
-    uint64_t turn;
+    lc_redis_look look;
 } suspect;
 
 static lc_redis_word word_of(const redisReply *key)
@@ -116,24 +116,43 @@ static lc_redis_word word_of(const redisReply *key)
     return (lc_redis_word){key->str, key->len};
 }
 
-/* Reports them unless what stands there is of our making. */
-static void report_if_foreign(lc_redis_watch *watch, const suspect *suspects, size_t count)
+/* Reads what stands there now and reports what is foreign; keeps those to look at again, returns how many. */
+static size_t sift(lc_redis_watch *watch, suspect *suspects, size_t count)
 {
     redisReply *replies[CHECK_AT_ONCE];
     char id[LLMCACHE_ID_SIZE];
     llmcache_error err;
     lc_redis_batch batch;
+    size_t left = 0;
     lc_redis_batch_init(&batch);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        lc_redis_echoes_knows(watch->echoes, word_of(suspects[i].key), &suspects[i].look);
         lc_redis_get_print(read_name(watch, suspects[i].key, id), word_of(suspects[i].key), &batch);
+    }
     int rc = lc_redis_pool_exchange(watch->pool, &batch, lc_mono_ms() + CHECK_MS, replies, &err);
-    for (size_t i = 0; i < count; i++)
-        if (rc || !lc_redis_echoes_explain(watch->echoes, word_of(suspects[i].key),
-                                           suspects[i].turn, lc_redis_read_print(replies[i])))
+    for (size_t i = 0; i < count; i++) {
+        lc_redis_origin origin =
+            rc ? LC_REDIS_FOREIGN
+               : lc_redis_echoes_judge(watch->echoes, word_of(suspects[i].key), suspects[i].look,
+                                       lc_redis_read_print(replies[i]));
+        if (origin == LC_REDIS_FOREIGN)
             report(watch, suspects[i].key);
+        else if (origin == LC_REDIS_UNSURE)
+            suspects[left++] = suspects[i];
+    }
     if (!rc)
         lc_redis_free_replies(replies, count);
     lc_redis_batch_done(&batch);
+    return left;
+}
+
+static void report_if_foreign(lc_redis_watch *watch, suspect *suspects, size_t count)
+{
+    int64_t until_ms = lc_mono_ms() + CHECK_MS;
+    while ((count = sift(watch, suspects, count)) > 0 && lc_mono_ms() < until_ms)
+        lc_sleep_ms(1); /* a write of ours is about to be known */
+    for (size_t i = 0; i < count; i++)
+        report(watch, suspects[i].key);
 }
 
 static void take_keys(lc_redis_watch *watch, const redisReply *keys)
@@ -142,13 +161,13 @@ static void take_keys(lc_redis_watch *watch, const redisReply *keys)
     size_t count = 0;
     for (size_t i = 0; i < keys->elements; i++) {
         const redisReply *key = keys->element[i];
-        uint64_t turn;
+        lc_redis_look look;
         if (key->type != REDIS_REPLY_STRING ||
-            !lc_redis_echoes_knows(watch->echoes, word_of(key), &turn)) {
+            !lc_redis_echoes_knows(watch->echoes, word_of(key), &look)) {
             report(watch, key);
             continue;
         }
-        suspects[count++] = (suspect){key, turn};
+        suspects[count++] = (suspect){key, look};
         if (count == CHECK_AT_ONCE) {
             report_if_foreign(watch, suspects, count);
             count = 0;

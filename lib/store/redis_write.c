@@ -32,11 +32,6 @@ static void tell_echoes(lc_redis_store *store, const writing *w, echo_fn tell)
             tell(store->echoes, lc_redis_bytes(&w[i].name), w[i].print);
 }
 
-static void forget(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_print print)
-{
-    lc_redis_echoes_forget(echoes, name);
-}
-
 /* A write of ours failed: what stands under the key now is anybody's guess. */
 static void tell_watch(lc_redis_store *store, int parts, const char *space,
                        const unsigned char *fingerprint)
@@ -77,7 +72,7 @@ static int write_parts(lc_redis_store *store, const writing *w, const lc_redis_b
         lc_redis_free_replies(replies, batch->count);
     }
     if (!batch->bytes.broken)
-        tell_echoes(store, w, rc ? forget : lc_redis_echoes_done);
+        tell_echoes(store, w, rc ? lc_redis_echoes_forget : lc_redis_echoes_done);
     return rc;
 }
 
@@ -189,7 +184,7 @@ static int remove_some(lc_redis_store *store, int parts, const llmcache_key *key
         rc = count_removals(store, parts, replies, count, removed, err);
         lc_redis_free_replies(replies, batch.count);
     }
-    tell_removals(store, parts, keys, count, rc ? forget : lc_redis_echoes_done);
+    tell_removals(store, parts, keys, count, rc ? lc_redis_echoes_forget : lc_redis_echoes_done);
     for (size_t i = 0; i < count && rc; i++)
         tell_watch(store, parts, keys[i].space, keys[i].fingerprint);
     lc_redis_batch_done(&batch);
