@@ -2,12 +2,12 @@
 FROM debian:12-slim AS build
 WORKDIR /src
 COPY . .
-RUN script/setup && meson setup build --buildtype=release --prefix=/usr --libdir=lib \
-    && DESTDIR=/out meson install -C build
+RUN script/setup && meson configure build --prefix=/usr --libdir=lib \
+    && meson install -C build --quiet --destdir /out && mkdir -p /root/.local/share/llmcache
 
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libcivetweb1 \
-        libcurl4 libhiredis0.14 libjansson4 libsqlite3-0 libssl3 libutf8proc2 \
+        libcurl4 libhiredis0.14 libjansson4 libsqlite3-0 libssl3 libutf8proc2 zlib1g \
     && rm -rf /var/lib/apt/lists/* && useradd --create-home llmcache
 COPY --from=build /out /
 COPY --from=build /root/.local/share/llmcache /home/llmcache/.local/share/llmcache

@@ -58,7 +58,7 @@ def functions(text):
         while first and lines[first - 1].strip() and not lines[first - 1].startswith(("}", "#", "/*", " */", "{")):
             first -= 1
         head = " ".join(lines[first:number])
-        name = re.search(r"^Test\((\w+, \w+)", head) or re.search(r"(\w+)\s*\(", head)
+        name = re.search(r"\bTest\((\w+, \w+)", head) or re.search(r"(\w+)\s*\(", head)
         last = next((i for i in range(number, len(lines)) if lines[i].startswith("}")), None)
         if name and last:
             yield name[1].replace(", ", "::"), last - first + 1

@@ -30,8 +30,8 @@ void mock_behave(const test_mock *mock, const char *format, ...)
 /* Calls seen since the start or the last reset, below a path ("" or NULL: all). */
 int mock_calls(const test_mock *mock, const char *path);
 
-/* The whole log; json_decref it. Each call: method, path, headers (object), body (text),
- * ... */
+/* The whole log, alive until the test ends (a json_decref does no harm). Each call: number, method,
+ * target, headers (object), body (text), connection, started_us, ended_us, status, gone. */
 json_t *mock_log(const test_mock *mock);
 
 /* Calls being answered at this moment. */
