@@ -39,8 +39,26 @@ static void reply_answer(exchange *x, const llmcache_answer *answer)
     bytes_free(&json);
 }
 
+/* The namespace of who asks; what the body names is a part below it. */
+static int find_space(const exchange *x, llmcache_ask_options *options,
+                      char space[LLMCACHE_SPACE_SIZE], llmcache_error *err)
+{
+    llmcache_header headers[3];
+    static const char *const names[] = {"authorization", "x-api-key", "api-key"};
+    size_t count = 0;
+    for (int i = 0; i < 3; i++) {
+        const char *value = request_header(x, names[i]);
+        if (value)
+            headers[count++] = (llmcache_header){names[i], value};
+    }
+    int code = llmcache_admit(x->server->cache, headers, count, options->space, space, err);
+    options->space = space;
+    return code;
+}
+
 void handle_ask(exchange *x)
 {
+    char space[LLMCACHE_SPACE_SIZE];
     llmcache_ask_options options;
     llmcache_answer *answer;
     llmcache_error err;
@@ -50,7 +68,8 @@ void handle_ask(exchange *x)
     if (json_body_read(x, &body))
         return;
     if (json_body_question(&body, &question, &options) == 0) {
-        if (llmcache_ask(x->server->cache, question, &options, &answer, &err) == 0) {
+        if (find_space(x, &options, space, &err) == 0 &&
+            llmcache_ask(x->server->cache, question, &options, &answer, &err) == 0) {
             reply_answer(x, answer);
             llmcache_answer_free(answer);
         } else {

@@ -207,6 +207,8 @@ void reply_error(exchange *x, int status, const char *headers, const char *code,
 static int status_of(int code)
 {
     switch (code) {
+    case LLMCACHE_DENIED:
+        return 401;
     case LLMCACHE_INVALID:
         return 422;
     case LLMCACHE_TOO_LARGE:

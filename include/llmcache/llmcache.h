@@ -61,7 +61,8 @@ LLMCACHE_EXPORT const char *llmcache_version(void);
     X(EMBEDDER, -13, "the embedder failed")                                         \
     X(ABORTED, -14, "stopped by the caller")                                        \
     X(IO, -15, "reading or writing a file failed")                                  \
-    X(BUSY, -16, "too much is under way")
+    X(BUSY, -16, "too much is under way")                                           \
+    X(DENIED, -17, "the caller's key is missing or not known")
 
 typedef enum llmcache_code {
 #define LLMCACHE_ERROR_ENUM(name, value, text) LLMCACHE_##name = value,
@@ -245,6 +246,18 @@ typedef struct llmcache_sink {
  */
 LLMCACHE_EXPORT int llmcache_call(llmcache *cache, const llmcache_request *request,
                                   const llmcache_sink *sink, llmcache_error *err);
+
+#define LLMCACHE_SPACE_SIZE 192
+
+/*
+ * Whose question is it? Writes the namespace of a caller with these headers, as llmcache_call would use it: the
+ * name of its key (setting api-keys), one derived from its credential, or "default". `chosen` (NULL for none) is
+ * a part the caller asks for below its own. LLMCACHE_DENIED when a key is needed and none fits. For programs that
+ * take questions from others and ask them through llmcache_ask.
+ */
+LLMCACHE_EXPORT int llmcache_admit(llmcache *cache, const llmcache_header *headers,
+                                   size_t header_count, const char *chosen,
+                                   char space[LLMCACHE_SPACE_SIZE], llmcache_error *err);
 
 /* ---- Counters -------------------------------------------------------------------------------- */
 

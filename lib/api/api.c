@@ -78,6 +78,14 @@ int llmcache_call(llmcache *cache, const llmcache_request *request, const llmcac
     return code;
 }
 
+int llmcache_admit(llmcache *cache, const llmcache_header *headers, size_t header_count,
+                   const char *chosen, char space[LLMCACHE_SPACE_SIZE], llmcache_error *err)
+{
+    if (!cache || !space || (header_count && !headers))
+        return missing(err, !cache ? "cache" : !space ? "space" : "headers");
+    return lc_caller_space(cache, headers, header_count, chosen, space, err);
+}
+
 int llmcache_stats(llmcache *cache, llmcache_counters *counters, size_t size)
 {
     llmcache_counters all;

@@ -57,21 +57,10 @@ static void take_body_controls(lc_job *job)
         controls->no_store = 1;
     if (body->max_age_ms >= 0)
         controls->max_age_ms = body->max_age_ms;
+    if (body->space)
+        controls->space = body->space;
     if (body->no_cache || body->no_store || body->ttl_ms >= 0 || body->max_age_ms >= 0 || body->space)
         job->has_raw = 0;
-}
-
-static int add_body_space(lc_job *job)
-{
-    const char *chosen = job->question.controls.space;
-    size_t size = strlen(job->space);
-    if (!chosen || job->trusted_space)
-        return 0;
-    if (!*chosen || strlen(chosen) > 64 || size + 1 + strlen(chosen) >= sizeof job->space)
-        return LLMCACHE_INVALID;
-    job->space[size] = '/';
-    memcpy(job->space + size + 1, chosen, strlen(chosen) + 1);
-    return 0;
 }
 
 /* 1 when the question can be looked up; 0 when it is to be passed on, with job->why. */
@@ -87,10 +76,6 @@ static int read_question(lc_job *job)
     }
     job->has_question = 1;
     take_body_controls(job);
-    if (add_body_space(job)) {
-        job->why = "namespace";
-        return 0;
-    }
     if (!job->question.cacheable)
         job->why = job->question.why_uncacheable ? job->question.why_uncacheable : "uncacheable";
     return job->question.cacheable;
@@ -254,11 +239,11 @@ static int answer(lc_job *job, llmcache_error *err)
         return lc_reply_failure(job, code, &local);
     if (lc_find_known(job))
         return lc_reply_entry(job, err);
+    if (!read_question(job))
+        return lc_pass_through(job, err);
     code = lc_find_space(job, &local);
     if (code)
         return lc_reply_failure(job, code, &local);
-    if (!read_question(job))
-        return lc_pass_through(job, err);
     if (job->protocol == LC_PROTOCOL_EMBEDDINGS)
         return lc_ask_embeddings(job, err);
     lc_fingerprint(job);

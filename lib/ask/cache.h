@@ -4,6 +4,7 @@
 #ifndef LC_ASK_CACHE_H
 #define LC_ASK_CACHE_H
 
+#include "ask/caller.h"
 #include "ask/count.h"
 #include "ask/flight.h"
 #include "ask/header_lists.h"
@@ -70,6 +71,9 @@ struct llmcache {
     lc_counts counts;
     lc_usage usage;
     lc_prices *prices;
+    lc_callers *callers;   /* NULL: anybody may ask */
+    int needs_credential;  /* of the caller's own */
+    int keeps_credential;  /* the caller's does not go up; the server's own key does */
     lc_background background;
     int64_t opened_ms;
     atomic_int_least64_t embed_pause_until_ms; /* monotonic */
@@ -89,7 +93,7 @@ typedef struct lc_controls {
 } lc_controls;
 
 /* Room for a namespace: a derived one, a slash and a chosen part. */
-#define LC_SPACE_SIZE 192
+#define LC_SPACE_SIZE LLMCACHE_SPACE_SIZE
 
 /* One question on its way. Zeroed at the start; lc_job_done at the end. */
 typedef struct lc_job {
@@ -132,9 +136,14 @@ typedef struct lc_job {
 int lc_job_run(lc_job *job, llmcache_error *err);
 void lc_job_done(lc_job *job);
 
-/* identify.c: protocol, service, controls from headers, digest of the raw bytes; then whose question it is. */
+/* identify.c: protocol, service, controls from headers, digest of the raw bytes. */
 int lc_identify(lc_job *job, llmcache_error *err);
+
+/* caller.c: may the caller ask at all; whose question it is. */
+int lc_caller_check(const lc_job *job, llmcache_error *err);
 int lc_find_space(lc_job *job, llmcache_error *err);
+int lc_caller_space(const llmcache *cache, const llmcache_header *headers, size_t count,
+                    const char *chosen, char space[LLMCACHE_SPACE_SIZE], llmcache_error *err);
 
 /* request_controls.c */
 int lc_request_controls(const llmcache_request *request, lc_controls *controls, int *any,

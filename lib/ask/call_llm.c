@@ -215,7 +215,7 @@ static int copy_request(errand *e, const lc_job *job)
     const lc_question *question = &job->question;
     const char *body = question->forward ? question->forward : job->request->body;
     size_t size = question->forward ? question->forward_size : job->request->body_size;
-    if (lc_headers_copy_up(job->request, &e->headers, &e->request.header_count) || !(e->target = lc_strdup(job->request->target)) ||
+    if (lc_headers_copy_up(job->request, job->cache->keeps_credential, &e->headers, &e->request.header_count) || !(e->target = lc_strdup(job->request->target)) ||
         !(e->body = lc_strndup(body, size)))
         return LLMCACHE_MEMORY;
     e->request.struct_size = sizeof e->request;

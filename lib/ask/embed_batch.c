@@ -148,7 +148,7 @@ static int ask(batch *b, llmcache_error *err)
         llmcache_request request = *job->request;
         llmcache_sink sink = {b, on_begin, on_write};
         request.headers = b->up;
-        request.header_count = lc_headers_up(job->request, b->up);
+        request.header_count = lc_headers_up(job->request, job->cache->keeps_credential, b->up);
         request.body = body.data;
         request.body_size = body.size;
         int64_t start_us = lc_mono_us();

@@ -4,6 +4,7 @@
  */
 #include "ask/header_lists.h"
 
+#include "ask/caller.h"
 #include "base/memory.h"
 
 #include <string.h>
@@ -17,7 +18,7 @@ static int listed(const char *name, const char *const *names)
     return 0;
 }
 
-int lc_header_goes_up(const char *name)
+static int goes_up(const char *name)
 {
     static const char *const stay[] = {
         "Host",    "Content-Length", "Connection", "Keep-Alive",    "Transfer-Encoding",
@@ -44,45 +45,59 @@ void lc_headers_free(llmcache_header *headers, size_t count)
     lc_free(headers);
 }
 
-static int copy(const llmcache_header *headers, size_t count, int (*travels)(const char *name),
-                llmcache_header **out, size_t *out_count)
+static int copy_one(const llmcache_header *from, llmcache_header *to)
+{
+    to->name = lc_strdup(from->name);
+    to->value = lc_strdup(from->value);
+    return to->name && to->value ? 0 : LLMCACHE_MEMORY;
+}
+
+size_t lc_headers_up(const llmcache_request *request, int keep_credential, llmcache_header *headers)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < request->header_count; i++) {
+        const char *name = request->headers[i].name;
+        if (goes_up(name) && !(keep_credential && lc_header_is_credential(name)))
+            headers[count++] = request->headers[i];
+    }
+    return count;
+}
+
+int lc_headers_copy_up(const llmcache_request *request, int keep_credential,
+                       llmcache_header **headers, size_t *count)
+{
+    llmcache_header *borrowed = lc_alloc_array(request->header_count, sizeof *borrowed);
+    llmcache_header *list = lc_zalloc_array(request->header_count, sizeof *list);
+    size_t used = borrowed && list ? lc_headers_up(request, keep_credential, borrowed) : 0;
+    int code = borrowed && list ? 0 : LLMCACHE_MEMORY;
+    for (size_t i = 0; !code && i < used; i++)
+        code = copy_one(&borrowed[i], &list[i]);
+    lc_free(borrowed);
+    if (code) {
+        lc_headers_free(list, used);
+        return code;
+    }
+    *headers = list;
+    *count = used;
+    return 0;
+}
+
+int lc_headers_down(const llmcache_header *headers, size_t count, llmcache_header **kept,
+                    size_t *kept_count)
 {
     llmcache_header *list = lc_zalloc_array(count, sizeof *list);
     size_t used = 0;
     if (!list)
         return LLMCACHE_MEMORY;
     for (size_t i = 0; i < count; i++) {
-        if (!travels(headers[i].name))
+        if (!comes_down(headers[i].name))
             continue;
-        llmcache_header *to = &list[used++];
-        to->name = lc_strdup(headers[i].name);
-        to->value = lc_strdup(headers[i].value);
-        if (!to->name || !to->value) {
+        if (copy_one(&headers[i], &list[used++])) {
             lc_headers_free(list, used);
             return LLMCACHE_MEMORY;
         }
     }
-    *out = list;
-    *out_count = used;
+    *kept = list;
+    *kept_count = used;
     return 0;
-}
-
-int lc_headers_copy_up(const llmcache_request *request, llmcache_header **headers, size_t *count)
-{
-    return copy(request->headers, request->header_count, lc_header_goes_up, headers, count);
-}
-
-int lc_headers_down(const llmcache_header *headers, size_t count, llmcache_header **kept,
-                    size_t *kept_count)
-{
-    return copy(headers, count, comes_down, kept, kept_count);
-}
-
-size_t lc_headers_up(const llmcache_request *request, llmcache_header *headers)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < request->header_count; i++)
-        if (lc_header_goes_up(request->headers[i].name))
-            headers[count++] = request->headers[i];
-    return count;
 }

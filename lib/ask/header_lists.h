@@ -4,14 +4,15 @@
 
 #include <llmcache/llmcache.h>
 
-/* Does the service get this header of the caller's? */
-int lc_header_goes_up(const char *name);
-
-/* Those of the request that go up, borrowed, into room for all of them; how many. */
-size_t lc_headers_up(const llmcache_request *request, llmcache_header *headers);
+/*
+ * Those of the request's headers that the service gets, borrowed, into room for all of them; how many. With
+ * keep_credential the caller's credential stays here.
+ */
+size_t lc_headers_up(const llmcache_request *request, int keep_credential, llmcache_header *headers);
 
 /* The same, and those of a reply that come down, as copies. LLMCACHE_MEMORY. */
-int lc_headers_copy_up(const llmcache_request *request, llmcache_header **headers, size_t *count);
+int lc_headers_copy_up(const llmcache_request *request, int keep_credential,
+                       llmcache_header **headers, size_t *count);
 int lc_headers_down(const llmcache_header *headers, size_t count, llmcache_header **kept,
                     size_t *kept_count);
 void lc_headers_free(llmcache_header *headers, size_t count);

@@ -104,6 +104,12 @@ static int check(llmcache *cache, llmcache_error *err)
                        settings->policy);
     if (strlen(settings->space) > 63)
         return lc_fail(err, LLMCACHE_SETTING, "setting namespace: longer than 63 bytes");
+    const char *credential = settings->credential;
+    if (strcmp(credential, "either") && strcmp(credential, "caller") && strcmp(credential, "server"))
+        return lc_fail(err, LLMCACHE_SETTING,
+                       "setting credential: \"%.60s\" is not one of either, caller, server", credential);
+    cache->needs_credential = strcmp(credential, "caller") == 0;
+    cache->keeps_credential = strcmp(credential, "server") == 0 || *settings->api_keys;
     return lc_key_fields_read(settings->key_fields, &cache->key_fields, err);
 }
 
@@ -111,6 +117,8 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
 {
     const lc_settings *settings = &cache->settings;
     int code = check(cache, err);
+    if (!code)
+        code = lc_callers_new(settings->api_keys, &cache->callers, err);
     if (!code)
         code = lc_prices_new(settings->prices, &cache->prices, err);
     if (!code)
@@ -194,6 +202,7 @@ void lc_cache_close(llmcache *cache)
     lc_provider_close(&cache->anthropic);
     lc_http_free(cache->http);
     lc_prices_free(cache->prices);
+    lc_callers_free(cache->callers);
     lc_settings_done(&cache->settings);
     lc_free(cache);
 }

@@ -60,7 +60,7 @@ int lc_pass_through(lc_job *job, llmcache_error *err)
     llmcache_header *headers = lc_alloc_array(request.header_count, sizeof *headers);
     if (!headers)
         return lc_fail_memory(err);
-    request.header_count = lc_headers_up(job->request, headers);
+    request.header_count = lc_headers_up(job->request, job->cache->keeps_credential, headers);
     request.headers = headers;
     if (job->question.forward) {
         request.body = job->question.forward;

@@ -181,6 +181,9 @@ int lc_reply_failure(lc_job *job, int code, const llmcache_error *error)
     case LLMCACHE_INVALID:
         status = 400;
         break;
+    case LLMCACHE_DENIED:
+        status = 401;
+        break;
     case LLMCACHE_TIMEOUT:
     case LLMCACHE_NOT_FOUND: /* only-if-cached, RFC 9111 section 5.2.1.7 */
         status = 504;

@@ -96,16 +96,6 @@ static int read_ttl(const char *value, lc_controls *controls, llmcache_error *er
     return 0;
 }
 
-/* Names that become part of keys and labels: printable, short, and never a derived namespace's form. */
-static int plain_name(const char *value)
-{
-    size_t size = strlen(value);
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)value[i] <= 0x20 || value[i] == 0x7f)
-            return 0;
-    return size > 0 && size <= 64 && strncmp(value, "key-", 4) != 0;
-}
-
 static int read_own(const char *name, const char *value, lc_controls *controls, llmcache_error *err)
 {
     if (strcasecmp(name, "Mode") == 0)
@@ -115,9 +105,6 @@ static int read_own(const char *name, const char *value, lc_controls *controls, 
     if (strcasecmp(name, "TTL") == 0)
         return read_ttl(value, controls, err);
     if (strcasecmp(name, "Namespace") == 0) {
-        if (!plain_name(value))
-            return lc_fail(err, LLMCACHE_INVALID,
-                           "X-LLMCache-Namespace must be 1 to 64 printable characters");
         controls->space = value;
     } else if (strcasecmp(name, "Tags") == 0) {
         if (strlen(value) > 512)

@@ -38,7 +38,7 @@ static int check(const llmcache *cache, const char *question, const llmcache_ask
     if (!code && options->model)
         code = check_text("model", options->model, 256, err);
     if (!code && options->space)
-        code = check_text("namespace", options->space, 63, err);
+        code = check_text("namespace", options->space, LC_SPACE_SIZE - 1, err);
     if (!code && options->tags)
         code = check_text("tags", options->tags, 512, err);
     if (!code && (options->ttl_ms < -1 || !(options->threshold >= 0 && options->threshold <= 1)))
