@@ -10,7 +10,6 @@
 #include "base/memory.h"
 #include "base/sha256.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -131,7 +130,7 @@ static const caller *find(const lc_callers *callers, const llmcache_header *head
         const char *key = bare(headers[i].value);
         lc_sha256_once(key, strlen(key), digest);
         for (size_t j = 0; j < callers->count; j++)
-            if (CRYPTO_memcmp(callers->list[j].digest, digest, sizeof digest) == 0)
+            if (lc_same_digest(callers->list[j].digest, digest))
                 found = &callers->list[j];
     }
     return found;

@@ -118,6 +118,11 @@ int lc_unhex(const char *text, unsigned char *out, size_t size)
     return text[2 * size] ? LLMCACHE_INVALID : 0;
 }
 
+int lc_same_digest(const unsigned char a[LC_SHA256_SIZE], const unsigned char b[LC_SHA256_SIZE])
+{
+    return CRYPTO_memcmp(a, b, LC_SHA256_SIZE) == 0;
+}
+
 int lc_same_secret(const void *a, size_t a_size, const void *b, size_t b_size)
 {
     unsigned char left[LC_SHA256_SIZE], right[LC_SHA256_SIZE];

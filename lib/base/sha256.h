@@ -30,6 +30,7 @@ void lc_hex(const unsigned char *bytes, size_t size, char *out);
 int lc_unhex(const char *text, unsigned char *out, size_t size);
 
 /* Compares without telling by its time where the two differ. 1 if equal. */
+int lc_same_digest(const unsigned char a[LC_SHA256_SIZE], const unsigned char b[LC_SHA256_SIZE]);
 int lc_same_secret(const void *a, size_t a_size, const void *b, size_t b_size);
 
 #endif
