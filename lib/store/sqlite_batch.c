@@ -7,37 +7,22 @@
 #include "base/memory.h"
 #include "store/sqlite_store.h"
 
-#include <stdio.h>
-
 #define SWEEP_ROWS   500
 #define CHANGES_KEPT 16384 /* lines other processes may be behind */
 #define PRUNE_ROWS   8192
 
 /* ---- Small reads ------------------------------------------------------------------------------- */
 
-int lc_sqlite_number(lc_sqlite_connection *connection, const char *sql, int64_t *out)
-{
-    sqlite3_stmt *statement;
-    int rc = sqlite3_prepare_v2(connection->db, sql, -1, &statement, NULL);
-    if (rc != SQLITE_OK)
-        return rc;
-    rc = sqlite3_step(statement);
-    if (rc == SQLITE_ROW)
-        *out = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
 int lc_sqlite_last_change(lc_sqlite_connection *connection, int64_t *seq)
 {
     *seq = 0;
-    return lc_sqlite_number(connection, "SELECT seq FROM changes ORDER BY seq DESC LIMIT 1", seq);
+    return lc_sqlite_run(connection, LC_SQL_LAST_CHANGE, LLMCACHE_PART_PROMPT, seq);
 }
 
 int lc_sqlite_totals(lc_sqlite_connection *connection, int64_t *entries, int64_t *records)
 {
-    int rc = lc_sqlite_number(connection, "SELECT rows FROM totals WHERE part = 1", entries);
-    return rc == SQLITE_OK ? lc_sqlite_number(connection, "SELECT rows FROM totals WHERE part = 2", records) : rc;
+    int rc = lc_sqlite_run(connection, LC_SQL_TOTAL, LLMCACHE_PART_PROMPT, entries);
+    return rc == SQLITE_OK ? lc_sqlite_run(connection, LC_SQL_TOTAL, LLMCACHE_PART_EMBED, records) : rc;
 }
 
 /* ---- What a job does --------------------------------------------------------------------------- */
@@ -191,11 +176,14 @@ static void disown(lc_sqlite *self)
 /* Drops old lines of `changes`, some at a time. */
 static int prune(lc_sqlite_connection *connection, int64_t last)
 {
-    char sql[160];
-    snprintf(sql, sizeof sql,
-             "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE seq <= %lld"
-             " ORDER BY seq LIMIT %d)", (long long)(last - CHANGES_KEPT), PRUNE_ROWS);
-    return sqlite3_exec(connection->db, sql, NULL, NULL, NULL);
+    int rc;
+    sqlite3_stmt *statement =
+        lc_sqlite_statement(connection, LC_SQL_PRUNE, LLMCACHE_PART_PROMPT, &rc);
+    if (!statement)
+        return rc;
+    sqlite3_bind_int64(statement, 1, last - CHANGES_KEPT);
+    sqlite3_bind_int(statement, 2, PRUNE_ROWS);
+    return finish(connection, statement);
 }
 
 /* Runs the jobs within the transaction that is open. Not OK: the transaction is lost. */
@@ -216,7 +204,7 @@ static int run_jobs(lc_sqlite *self, lc_sqlite_connection *connection, const lc_
 int lc_sqlite_commit(lc_sqlite *self, lc_sqlite_connection *connection, lc_sqlite_batch *b, int pruning)
 {
     connection->patience.until_ms = b->until_ms;
-    int rc = sqlite3_exec(connection->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    int rc = lc_sqlite_run(connection, LC_SQL_BEGIN, LLMCACHE_PART_PROMPT, NULL);
     if (rc != SQLITE_OK)
         return rc;
     rc = lc_sqlite_last_change(connection, &b->before);
@@ -230,7 +218,7 @@ int lc_sqlite_commit(lc_sqlite *self, lc_sqlite_connection *connection, lc_sqlit
         rc = lc_sqlite_totals(connection, &b->entries, &b->records);
     if (rc == SQLITE_OK) {
         own_up(self, b);
-        rc = sqlite3_exec(connection->db, "COMMIT", NULL, NULL, NULL);
+        rc = lc_sqlite_run(connection, LC_SQL_COMMIT, LLMCACHE_PART_PROMPT, NULL);
         if (rc == SQLITE_OK)
             confirm(self, b);
         else

@@ -185,6 +185,9 @@ static int switch_to_wal(sqlite3 *db, lc_sqlite_patience *patience)
 
 /* ---- The schema -------------------------------------------------------------------------------- */
 
+#define AS_TEXT(x) #x
+#define TEXT_OF(x) AS_TEXT(x)
+
 #define APPLICATION_ID 0x4c4c4d43 /* "LLMC" */
 
 /* Columns that both parts have, before and after what a record has more. */
@@ -290,7 +293,8 @@ static int set_up(sqlite3 *db, lc_sqlite_patience *patience, llmcache_error *err
         return code;
     /* Both only take effect on a file that is still empty. */
     int rc = version ? SQLITE_OK
-                     : sqlite3_exec(db, "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL",
+                     : sqlite3_exec(db, "PRAGMA page_size=" TEXT_OF(LC_SQLITE_PAGE_SIZE)
+                                        "; PRAGMA auto_vacuum=INCREMENTAL",
                                     NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = switch_to_wal(db, patience);

@@ -8,6 +8,8 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#define LC_SQLITE_PAGE_SIZE 4096
+
 /*
  * The path a URI's rest means: "" is llmcache/cache.db in the XDG cache folder; a leading ~/ is the home folder.
  * Free *path with lc_free.

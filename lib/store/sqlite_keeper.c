@@ -23,6 +23,7 @@
 #define SLOW_LOOK_MS 1000 /* is the file still ours? can it be opened now? */
 #define BLIND_MS     50   /* between looks without inotify */
 #define LAST_GAP_MS  64   /* looks after a write come 1, 2, 4, ... ms apart, up to this */
+#define REST_MS      2    /* between looks while one write follows another */
 
 /* A change, as its line says. */
 typedef struct line {
@@ -39,6 +40,7 @@ typedef struct keeper {
     int64_t last_version;
     int events;   /* inotify descriptor, -1 for none */
     int gap_ms;   /* 0: nothing was written lately */
+    int busy;     /* something was written when it last looked */
     int64_t slow_look_ms;
     line line[LINES];
 } keeper;
@@ -192,8 +194,8 @@ static int check_end(keeper *k, int64_t from, int64_t *last)
     return rc;
 }
 
-/* Tells of the next lines; how many there were. */
-static int tell(keeper *k, int *rc)
+/* Tells of the next lines; how many there were. *others is set when one of them was not our own. */
+static int tell(keeper *k, int *others_too, int *rc)
 {
     lc_sqlite *self = k->self;
     int64_t last, from = start_of_reading(self);
@@ -206,9 +208,11 @@ static int tell(keeper *k, int *rc)
         pthread_mutex_lock(&self->lock);
         self->lost = 1;
         pthread_mutex_unlock(&self->lock);
+        *others_too = 1;
         count = LINES;
     } else {
         size_t others = others_only(self, k->line, (size_t)count);
+        *others_too |= others > 0;
         for (const line *at = k->line; at < k->line + others; at++)
             self->watch.changed(self->watch.user, at->parts, at->space, at->id);
     }
@@ -232,25 +236,36 @@ static int read_totals(keeper *k)
     return SQLITE_OK;
 }
 
+/* What the file says now, by one PRAGMA data_version: 1 when another connection has committed since. */
+static int has_changed(keeper *k, int64_t *version, int *rc)
+{
+    *rc = sqlite3_step(k->version);
+    *version = *rc == SQLITE_ROW ? sqlite3_column_int64(k->version, 0) : k->last_version;
+    sqlite3_reset(k->version);
+    *rc = *rc == SQLITE_ROW ? SQLITE_OK : *rc;
+    return *version != k->last_version;
+}
+
+/* Reads and tells what is new. */
+static int take_in(keeper *k)
+{
+    int rc = SQLITE_OK, others = 0;
+    pthread_mutex_lock(&k->self->lock);
+    int watching = k->self->watching;
+    pthread_mutex_unlock(&k->self->lock);
+    while (watching && tell(k, &others, &rc) == LINES && rc == SQLITE_OK)
+        ;
+    /* The writer counts what it does itself. */
+    return rc == SQLITE_OK && (others || !watching) ? read_totals(k) : rc;
+}
+
 /* 1 when the file has changed since the last look. */
 static int look(keeper *k)
 {
-    int rc = sqlite3_step(k->version);
-    int64_t version = rc == SQLITE_ROW ? sqlite3_column_int64(k->version, 0) : k->last_version;
-    sqlite3_reset(k->version);
-    int changed = version != k->last_version;
-    rc = rc == SQLITE_ROW ? SQLITE_OK : rc;
-    if (changed && rc == SQLITE_OK) {
-        pthread_mutex_lock(&k->self->lock);
-        int watching = k->self->watching;
-        pthread_mutex_unlock(&k->self->lock);
-        while (watching && tell(k, &rc) == LINES && rc == SQLITE_OK)
-            ;
-        if (rc == SQLITE_OK)
-            rc = read_totals(k);
-        if (rc == SQLITE_OK)
-            k->last_version = version;
-    }
+    int64_t version;
+    int rc, changed = has_changed(k, &version, &rc);
+    if (changed && rc == SQLITE_OK && (rc = take_in(k)) == SQLITE_OK)
+        k->last_version = version;
     lc_sqlite_report(k->self, k->connection, rc);
     return changed;
 }
@@ -323,11 +338,12 @@ static void round_of(keeper *k)
 {
     struct pollfd fds[] = {{.fd = k->self->wake_keeper, .events = POLLIN},
                            {.fd = k->events, .events = POLLIN}};
-    int any = poll(fds, 2, wait_ms(k));
+    int any = k->busy ? poll(fds, 1, REST_MS) : poll(fds, 2, wait_ms(k));
     drain(k->self->wake_keeper);
     int written = drain(k->events);
+    k->busy = written;
     follow_file(k);
-    if (lc_mono_ms() >= k->slow_look_ms || any == 0 || written) {
+    if (lc_mono_ms() >= k->slow_look_ms || any == 0) {
         check_file(k->self);
         k->slow_look_ms = lc_mono_ms() + SLOW_LOOK_MS;
     }

@@ -41,12 +41,19 @@ enum column {
     [LC_SQL_REMOVE_HEAD] = "DELETE FROM " table " WHERE fingerprint BETWEEN ?1 AND ?2 AND space=?3", \
     [LC_SQL_DROP] = "DELETE FROM " table " WHERE id=?1 AND checksum=?2",                       \
     [LC_SQL_SWEEP] = "DELETE FROM " table " WHERE id IN (SELECT id FROM " table                \
-                     " WHERE expires_ms > 0 AND expires_ms <= ?1 LIMIT ?2)"
+                     " WHERE expires_ms > 0 AND expires_ms <= ?1 LIMIT ?2)",                   \
+    [LC_SQL_BEGIN] = "BEGIN IMMEDIATE", [LC_SQL_COMMIT] = "COMMIT",                            \
+    [LC_SQL_LAST_CHANGE] = "SELECT seq FROM changes ORDER BY seq DESC LIMIT 1",                \
+    [LC_SQL_PRUNE] = "DELETE FROM changes WHERE seq IN"                                        \
+                     " (SELECT seq FROM changes WHERE seq <= ?1 ORDER BY seq LIMIT ?2)",       \
+    [LC_SQL_PAGES] = "PRAGMA page_count", [LC_SQL_FREE_PAGES] = "PRAGMA freelist_count"
 
 static const char *const sql[2][LC_SQL_COUNT] = {
-    {STATEMENTS("prompt_cache", "", "", "", ", '', NULL")},
+    {STATEMENTS("prompt_cache", "", "", "", ", '', NULL"),
+     [LC_SQL_TOTAL] = "SELECT rows FROM totals WHERE part = 1"},
     {STATEMENTS("embed_cache", ", embedder, vector", ",?18,?19",
-                ", embedder=excluded.embedder, vector=excluded.vector", "")},
+                ", embedder=excluded.embedder, vector=excluded.vector", ""),
+     [LC_SQL_TOTAL] = "SELECT rows FROM totals WHERE part = 2"},
 };
 
 static int row_of(int part)
@@ -85,6 +92,20 @@ sqlite3_stmt *lc_sqlite_statement(lc_sqlite_connection *connection, enum lc_sqli
         *rc = sqlite3_prepare_v3(connection->db, sql[row_of(part)][which], -1,
                                  SQLITE_PREPARE_PERSISTENT, slot, NULL);
     return *slot;
+}
+
+int lc_sqlite_run(lc_sqlite_connection *connection, enum lc_sqlite_statement which, int part,
+                  int64_t *number)
+{
+    int rc;
+    sqlite3_stmt *statement = lc_sqlite_statement(connection, which, part, &rc);
+    if (!statement)
+        return rc;
+    rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW && number)
+        *number = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 void lc_sqlite_bind_key(sqlite3_stmt *statement, const llmcache_key *key)

@@ -9,7 +9,7 @@
 
 #include <llmcache/backend.h>
 
-/* Each is there for both parts. */
+/* Each is there for both parts; those from LC_SQL_BEGIN on are the same for both. */
 enum lc_sqlite_statement {
     LC_SQL_GET,         /* fingerprint, space */
     LC_SQL_GET_HEAD,    /* lowest and highest fingerprint, space */
@@ -19,6 +19,13 @@ enum lc_sqlite_statement {
     LC_SQL_REMOVE_HEAD, /* lowest and highest fingerprint, space */
     LC_SQL_DROP,        /* one damaged row: id, checksum */
     LC_SQL_SWEEP,       /* now, how many at most */
+    LC_SQL_TOTAL,       /* rows there are */
+    LC_SQL_BEGIN,
+    LC_SQL_COMMIT,
+    LC_SQL_LAST_CHANGE, /* number of the last line of `changes` */
+    LC_SQL_PRUNE,       /* lines up to a number, how many at most */
+    LC_SQL_PAGES,       /* of the file */
+    LC_SQL_FREE_PAGES,
     LC_SQL_COUNT
 };
 
@@ -39,6 +46,13 @@ void lc_sqlite_connection_free(lc_sqlite_connection *connection);
 /* The statement, reset and without bindings; NULL with *rc when it cannot be prepared. */
 sqlite3_stmt *lc_sqlite_statement(lc_sqlite_connection *connection, enum lc_sqlite_statement which,
                                   int part, int *rc);
+
+/*
+ * Runs a statement to its end and resets it. *number (may be NULL) receives the first column of its first
+ * row, and is left alone when there is none. Returns a SQLite code.
+ */
+int lc_sqlite_run(lc_sqlite_connection *connection, enum lc_sqlite_statement which, int part,
+                  int64_t *number);
 
 /* Binds fingerprint (or the bounds of its head) and space from 1 on. */
 void lc_sqlite_bind_key(sqlite3_stmt *statement, const llmcache_key *key);

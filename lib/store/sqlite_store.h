@@ -129,8 +129,7 @@ void lc_sqlite_complete(lc_sqlite *self, lc_sqlite_job *job, int rc);
 
 int lc_sqlite_commit(lc_sqlite *self, lc_sqlite_connection *connection, lc_sqlite_batch *b, int pruning);
 
-/* The first column of the first row; *out is left alone when there is none. These return a SQLite code. */
-int lc_sqlite_number(lc_sqlite_connection *connection, const char *sql, int64_t *out);
+/* These return a SQLite code. */
 int lc_sqlite_last_change(lc_sqlite_connection *connection, int64_t *seq);
 int lc_sqlite_totals(lc_sqlite_connection *connection, int64_t *entries, int64_t *records);
 

@@ -49,11 +49,9 @@ static int after_commit(void *user, sqlite3 *db, const char *name, int pages)
 
 static int64_t bytes_of_file(lc_sqlite_connection *connection)
 {
-    int64_t pages = 0, size = 0;
-    if (lc_sqlite_number(connection, "PRAGMA page_count", &pages) != SQLITE_OK ||
-        lc_sqlite_number(connection, "PRAGMA page_size", &size) != SQLITE_OK)
-        return 0;
-    return pages * size;
+    int64_t pages = 0;
+    lc_sqlite_run(connection, LC_SQL_PAGES, LLMCACHE_PART_PROMPT, &pages);
+    return pages * LC_SQLITE_PAGE_SIZE;
 }
 
 static int open_once(lc_sqlite *self, lc_sqlite_connection *connection, struct stat *damaged,
@@ -186,8 +184,8 @@ static void give_back_pages(lc_sqlite *self, lc_sqlite_connection *connection)
 {
     int64_t unused = 0, all = 0;
     for (int waiting = 0; !waiting;) {
-        if (lc_sqlite_number(connection, "PRAGMA freelist_count", &unused) != SQLITE_OK ||
-            lc_sqlite_number(connection, "PRAGMA page_count", &all) != SQLITE_OK || unused < 1024 ||
+        if (lc_sqlite_run(connection, LC_SQL_FREE_PAGES, LLMCACHE_PART_PROMPT, &unused) != SQLITE_OK ||
+            lc_sqlite_run(connection, LC_SQL_PAGES, LLMCACHE_PART_PROMPT, &all) != SQLITE_OK || unused < 1024 ||
             unused * 4 < all ||
             sqlite3_exec(connection->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL) != SQLITE_OK)
             return;
