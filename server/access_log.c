@@ -66,26 +66,61 @@ void access_log_free(access_log *log)
 
 static void add_member(byte_buffer *line, const char *name, const char *value)
 {
-    bytes_format(line, ",\"%s\":", name);
+    bytes_text(line, ",\"");
+    bytes_text(line, name);
+    bytes_text(line, "\":");
     bytes_json(line, value);
+}
+
+static void add_count(byte_buffer *line, const char *name, uint64_t count)
+{
+    bytes_text(line, ",\"");
+    bytes_text(line, name);
+    bytes_text(line, "\":");
+    bytes_number(line, count);
+}
+
+static void add_three_digits(byte_buffer *line, uint64_t number)
+{
+    const char digits[] = {(char)('0' + number / 100 % 10),
+                           (char)('0' + number / 10 % 10), (char)('0' + number % 10)};
+    bytes_add(line, digits, sizeof digits);
+}
+
+/* The second is written once a second and thread. */
+static void add_time(byte_buffer *line)
+{
+    static _Thread_local time_t made;
+    static _Thread_local char second[40];
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (now.tv_sec != made) {
+        struct tm t;
+        gmtime_r(&now.tv_sec, &t);
+        strftime(second, sizeof second, "{\"time\":\"%Y-%m-%dT%H:%M:%S.", &t);
+        made = now.tv_sec;
+    }
+    bytes_text(line, second);
+    add_three_digits(line, (uint64_t)now.tv_nsec / 1000000);
+    bytes_text(line, "Z\"");
 }
 
 static void compose(byte_buffer *line, const access_line *facts)
 {
-    char path[MAX_PATH];
-    struct timespec now;
-    struct tm utc;
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    snprintf(path, sizeof path, "%s", facts->path ? facts->path : "-");
-    bytes_format(line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\"",
-                 utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
-                 utc.tm_sec, now.tv_nsec / 1000000);
+    char path[MAX_PATH] = "-";
+    if (facts->path)
+        strncpy(path, facts->path, sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    bytes_reserve(line, 512);
+    add_time(line);
     add_member(line, "remote", facts->remote ? facts->remote : "-");
     add_member(line, "method", facts->method ? facts->method : "-");
     add_member(line, "path", path);
-    bytes_format(line, ",\"status\":%d,\"bytes\":%llu,\"ms\":%.3f", facts->status,
-                 (unsigned long long)facts->bytes, (double)facts->us / 1000.0);
+    add_count(line, "status", (uint64_t)facts->status);
+    add_count(line, "bytes", facts->bytes);
+    add_count(line, "ms", (uint64_t)facts->us / 1000);
+    bytes_text(line, ".");
+    add_three_digits(line, (uint64_t)facts->us);
     if (facts->source && *facts->source)
         add_member(line, "source", facts->source);
     if (facts->id && *facts->id)

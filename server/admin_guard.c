@@ -25,8 +25,8 @@ static int same_key(const char *key, const char *offered)
 
 static int check_key(exchange *x, const char *key)
 {
-    const char *bearer = request_header(x, "authorization");
-    const char *plain = request_header(x, "x-admin-key");
+    const char *bearer = x->fields.value[FIELD_AUTHORIZATION];
+    const char *plain = x->fields.value[FIELD_X_ADMIN_KEY];
     if (bearer && strncasecmp(bearer, "Bearer ", 7) == 0 && same_key(key, bearer + 7))
         return 0;
     if (plain && same_key(key, plain))
@@ -72,13 +72,13 @@ static int same_origin(const char *origin, const char *host)
 
 static int came_through_proxy(const exchange *x)
 {
-    return request_header(x, "forwarded") || request_header(x, "x-forwarded-for") ||
-           request_header(x, "x-real-ip") || request_header(x, "via");
+    return x->fields.value[FIELD_FORWARDED] || x->fields.value[FIELD_X_FORWARDED_FOR] ||
+           x->fields.value[FIELD_X_REAL_IP] || x->fields.value[FIELD_VIA];
 }
 
 static int declares_json(const exchange *x)
 {
-    const char *type = request_header(x, "content-type");
+    const char *type = x->fields.value[FIELD_CONTENT_TYPE];
     size_t size = type ? strcspn(type, "; \t") : 0;
     return size == 16 && strncasecmp(type, "application/json", size) == 0;
 }
@@ -86,7 +86,8 @@ static int declares_json(const exchange *x)
 int admin_guard(exchange *x)
 {
     const char *key = x->server->config.admin_key;
-    const char *host = request_header(x, "host"), *origin = request_header(x, "origin");
+    const char *host = x->fields.value[FIELD_HOST],
+               *origin = x->fields.value[FIELD_ORIGIN];
     if (*key)
         return check_key(x, key);
     if (strncmp(x->info->remote_addr, "127.", 4) != 0 || came_through_proxy(x))

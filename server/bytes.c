@@ -49,6 +49,17 @@ void bytes_text(byte_buffer *bytes, const char *text)
     bytes_add(bytes, text, strlen(text));
 }
 
+void bytes_number(byte_buffer *bytes, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    bytes_add(bytes, digits + at, sizeof digits - at);
+}
+
 void bytes_format(byte_buffer *bytes, const char *format, ...)
 {
     va_list arguments, again;

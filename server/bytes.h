@@ -6,6 +6,7 @@
 #define BYTES_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum bytes_state { BYTES_FINE = 0, BYTES_NO_MEMORY, BYTES_TOO_MANY } bytes_state;
 
@@ -26,6 +27,8 @@ void bytes_add(byte_buffer *bytes, const void *data, size_t size);
 void bytes_text(byte_buffer *bytes, const char *text);
 void bytes_format(byte_buffer *bytes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+void bytes_number(byte_buffer *bytes, uint64_t number); /* in decimal */
 
 /* A JSON string with its quotes. What is not UTF-8 becomes U+FFFD. */
 void bytes_json(byte_buffer *bytes, const char *text);

@@ -7,6 +7,7 @@
 #define EXCHANGE_H
 
 #include "bytes.h"
+#include "fields.h"
 #include "gate.h"
 #include "server.h"
 
@@ -23,6 +24,7 @@ typedef struct exchange {
     const struct mg_request_info *info;
     gate_slot *slot;
     int64_t started_us;
+    header_fields fields;
 
     const char *method; /* "HEAD" is "GET" here, with head_only */
     const char *path;   /* as sent, without the query */
@@ -61,10 +63,6 @@ int request_body(exchange *x);
  * others. */
 void request_skip_body(exchange *x);
 
-/* A header's value without white space at its ends; NULL when absent. Copied into `out`
- * if need be. */
-const char *request_header(const exchange *x, const char *name);
-
 /* The value's length without white space at its end (CivetWeb leaves it there). */
 size_t request_value_size(const char *value);
 
@@ -93,6 +91,11 @@ void reply_failure(exchange *x, const llmcache_error *err);
 /* The head of a reply, without the blank line that ends it: more header lines may follow.
  */
 void reply_head(exchange *x, byte_buffer *out, int status);
+
+void reply_length(byte_buffer *out, uint64_t size); /* the Content-Length line */
+
+/* Keeps what the log is to say of this exchange: x->source, x->id. */
+void reply_note(char *out, size_t size, const char *value);
 
 /* Writes bytes as they are. 0, or -1 when the client has gone (x->close is set). */
 int reply_write(exchange *x, const void *data, size_t size);

@@ -8,8 +8,8 @@
 static void reply_answer(exchange *x, const llmcache_answer *answer)
 {
     byte_buffer json = {0};
-    snprintf(x->source, sizeof x->source, "%s", llmcache_answer_source_name(answer));
-    snprintf(x->id, sizeof x->id, "%s", llmcache_answer_id(answer));
+    reply_note(x->source, sizeof x->source, llmcache_answer_source_name(answer));
+    reply_note(x->id, sizeof x->id, llmcache_answer_id(answer));
 
     bytes_text(&json, "{\"answer\":");
     bytes_json(&json, llmcache_answer_text(answer));

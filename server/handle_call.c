@@ -25,24 +25,9 @@ typedef struct reply_relay {
 
 /* ---- The request ---------------------------------------------------------------- */
 
-/* Fields that belong to this connection, or that were undone already. */
-static int stays_here(const char *name)
-{
-    static const char *const own[] = {
-        "connection",  "keep-alive",      "proxy-connection",    "proxy-authenticate",
-        "te",          "trailer",         "transfer-encoding",   "upgrade",
-        "host",        "content-length",  "content-encoding",    "expect",
-        "x-admin-key", "accept-encoding", "proxy-authorization", "http2-settings"};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (strcasecmp(name, own[i]) == 0)
-            return 1;
-    return 0;
-}
-
 /* Is the field named in Connection, and so meant for this connection only? */
-static int is_hop(const exchange *x, const char *name)
+static int is_hop(const char *list, const char *name)
 {
-    const char *list = request_header(x, "connection");
     size_t size = strlen(name);
     while (list && *list) {
         list += strspn(list, ", \t");
@@ -59,19 +44,22 @@ static int is_hop(const exchange *x, const char *name)
 static size_t collect_headers(const exchange *x, llmcache_header *headers,
                               byte_buffer *room)
 {
+    const char *hops = x->fields.value[FIELD_CONNECTION];
     size_t count = 0;
-    bytes_reserve(room, SERVER_HEAD_BYTES * 2); /* never moved below */
-    for (int i = 0; i < x->info->num_headers && !room->broken; i++) {
-        const char *name = x->info->http_headers[i].name,
-                   *value = x->info->http_headers[i].value;
+    for (int i = 0; i < x->info->num_headers; i++) {
+        const char *name = x->info->http_headers[i].name;
+        const char *value = x->info->http_headers[i].value;
         size_t size = request_value_size(value);
-        if (stays_here(name) || is_hop(x, name))
+        if (field_stays(x->fields.kind[i]) || is_hop(hops, name))
             continue;
         if (value[size]) {
             size_t start = room->size;
+            if (!room->data)
+                bytes_reserve(room,
+                              2 * SERVER_HEAD_BYTES); /* all fit: it is never moved */
             bytes_add(room, value, size);
             bytes_add(room, "", 1);
-            value = room->data + start;
+            value = room->broken ? "" : room->data + start;
         }
         headers[count++] = (llmcache_header){name, value};
     }
@@ -83,25 +71,37 @@ static size_t collect_headers(const exchange *x, llmcache_header *headers,
 /* What the log says comes from the reply's own headers. */
 static void note(exchange *x, const llmcache_header *header)
 {
+    if ((*header->name | 0x20) != 'x')
+        return;
     if (strcasecmp(header->name, "x-llmcache-source") == 0)
-        snprintf(x->source, sizeof x->source, "%s", header->value);
+        reply_note(x->source, sizeof x->source, header->value);
     else if (strcasecmp(header->name, "x-llmcache-id") == 0)
-        snprintf(x->id, sizeof x->id, "%s", header->value);
+        reply_note(x->id, sizeof x->id, header->value);
+}
+
+/* Fields of the upstream's connection, and those this server writes itself. */
+static int is_own(const char *name)
+{
+    static const char *const own[] = {"connection", "content-length",    "date",
+                                      "keep-alive", "transfer-encoding", "trailer",
+                                      "upgrade"};
+    char first = (char)(*name | 0x20);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i][0] == first && strcasecmp(name, own[i]) == 0)
+            return 1;
+    return 0;
 }
 
 static void add_headers(reply_relay *relay, const llmcache_header *headers, size_t count)
 {
-    static const char *const own[] = {"connection",     "keep-alive", "transfer-encoding",
-                                      "content-length", "date",       "trailer",
-                                      "upgrade"};
     for (size_t i = 0; i < count; i++) {
-        size_t j = 0, total = sizeof own / sizeof *own;
-        while (j < total && strcasecmp(headers[i].name, own[j]) != 0)
-            j++;
-        if (j < total || strpbrk(headers[i].value, "\r\n"))
+        if (is_own(headers[i].name) || strpbrk(headers[i].value, "\r\n"))
             continue;
         note(relay->x, &headers[i]);
-        bytes_format(&relay->out, "%s: %s\r\n", headers[i].name, headers[i].value);
+        bytes_text(&relay->out, headers[i].name);
+        bytes_text(&relay->out, ": ");
+        bytes_text(&relay->out, headers[i].value);
+        bytes_text(&relay->out, "\r\n");
     }
 }
 
@@ -124,12 +124,14 @@ static int begin(void *user, int status, const llmcache_header *headers, size_t 
     relay->streams = body_size < 0 && !bodiless;
     relay->left = body_size > 0 ? body_size : 0;
     x->close |= relay->streams && x->http10;
+    bytes_reserve(&relay->out,
+                  1024 + (relay->left <= ONE_WRITE ? (size_t)relay->left : 0));
     reply_head(x, &relay->out, status);
     add_headers(relay, headers, count);
     if (relay->streams && !x->http10)
         bytes_text(&relay->out, "Transfer-Encoding: chunked\r\n");
     else if (!relay->streams && !bodiless)
-        bytes_format(&relay->out, "Content-Length: %lld\r\n", (long long)relay->left);
+        reply_length(&relay->out, (uint64_t)relay->left);
     bytes_text(&relay->out, "\r\n");
     if (!x->head_only && relay->left > 0 && relay->left <= ONE_WRITE)
         return 0; /* the body's write takes it along */
@@ -211,8 +213,10 @@ void handle_call(exchange *x)
     if (request_body(x))
         return;
     bytes_text(&target, x->path);
-    if (x->info->query_string)
-        bytes_format(&target, "?%s", x->query);
+    if (x->info->query_string) {
+        bytes_text(&target, "?");
+        bytes_text(&target, x->query);
+    }
     size_t count = collect_headers(x, headers, &room);
     if (bytes_end(&target) || room.broken) {
         reply_error(x, 503, NULL, "out_of_memory", NULL, "out of memory");

@@ -61,23 +61,50 @@ int reply_write(exchange *x, const void *data, size_t size)
     return 0;
 }
 
+/* Written once a second and thread, not once a reply. */
 static void add_date(byte_buffer *out)
 {
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static _Thread_local time_t made;
+    static _Thread_local char line[48];
     time_t now = time(NULL);
-    struct tm t;
-    gmtime_r(&now, &t);
-    bytes_format(out, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
+    if (now != made) {
+        struct tm t;
+        gmtime_r(&now, &t);
+        snprintf(line, sizeof line, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
                  days + 3 * t.tm_wday, t.tm_mday, months + 3 * t.tm_mon, t.tm_year + 1900,
                  t.tm_hour, t.tm_min, t.tm_sec);
+        made = now;
+    }
+    bytes_text(out, line);
+}
+
+void reply_length(byte_buffer *out, uint64_t size)
+{
+    bytes_text(out, "Content-Length: ");
+    bytes_number(out, size);
+    bytes_text(out, "\r\n");
+}
+
+void reply_note(char *out, size_t size, const char *value)
+{
+    size_t length = strlen(value);
+    if (length >= size)
+        length = size - 1;
+    memcpy(out, value, length);
+    out[length] = '\0';
 }
 
 void reply_head(exchange *x, byte_buffer *out, int status)
 {
     x->status = status;
     x->close |= gate_draining(x->server->gate);
-    bytes_format(out, "HTTP/1.1 %d %s\r\n", status, reply_reason(status));
+    bytes_text(out, "HTTP/1.1 ");
+    bytes_number(out, (uint64_t)status);
+    bytes_text(out, " ");
+    bytes_text(out, reply_reason(status));
+    bytes_text(out, "\r\n");
     add_date(out);
     if (x->close)
         bytes_text(out, "Connection: close\r\n");
@@ -89,15 +116,19 @@ void reply_send(exchange *x, int status, const char *type, const char *headers,
                 const void *body, size_t size)
 {
     byte_buffer out = {0};
+    int apart = size > ONE_WRITE;
     request_skip_body(x);
+    bytes_reserve(&out, 512 + (apart ? 0 : size));
     reply_head(x, &out, status);
-    if (type)
-        bytes_format(&out, "Content-Type: %s\r\n", type);
+    if (type) {
+        bytes_text(&out, "Content-Type: ");
+        bytes_text(&out, type);
+        bytes_text(&out, "\r\n");
+    }
     if (status != 204)
-        bytes_format(&out, "Content-Length: %zu\r\n", size);
+        reply_length(&out, size);
     bytes_text(&out, headers ? headers : "");
     bytes_text(&out, "\r\n");
-    int apart = size > ONE_WRITE;
     if (!x->head_only && !apart)
         bytes_add(&out, body, size);
     if (out.broken) {

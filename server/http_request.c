@@ -30,14 +30,6 @@ static int value_is(const char *value, const char *word)
     return strlen(word) == size && strncasecmp(value, word, size) == 0;
 }
 
-const char *request_header(const exchange *x, const char *name)
-{
-    for (int i = 0; i < x->info->num_headers; i++)
-        if (strcasecmp(x->info->http_headers[i].name, name) == 0)
-            return x->info->http_headers[i].value;
-    return NULL;
-}
-
 const char *request_query(const exchange *x, const char *name, char *out, size_t size)
 {
     int found = mg_get_var(x->query, strlen(x->query), name, out, size);
@@ -46,14 +38,6 @@ const char *request_query(const exchange *x, const char *name, char *out, size_t
     if (found < 0)
         out[0] = '\0';
     return out;
-}
-
-static int count_headers(const exchange *x, const char *name)
-{
-    int count = 0;
-    for (int i = 0; i < x->info->num_headers; i++)
-        count += strcasecmp(x->info->http_headers[i].name, name) == 0;
-    return count;
 }
 
 /* ---- The head ------------------------------------------------------------------- */
@@ -120,17 +104,11 @@ static int check_lines(exchange *x)
     return 0;
 }
 
-/* Fields that must not come twice: which of two would count is anybody's guess. */
-static int check_doubles(exchange *x)
+static int check_fields(exchange *x)
 {
-    static const char *const single[] = {
-        "host",          "content-length", "transfer-encoding",
-        "authorization", "x-api-key",      "content-type",
-        "expect",        "x-admin-key",    "content-encoding"};
-    for (size_t i = 0; i < sizeof single / sizeof *single; i++)
-        if (count_headers(x, single[i]) > 1)
-            return refuse(x, 400, "malformed_request", "a header field comes twice");
-    if (!x->http10 && count_headers(x, "host") == 0)
+    if (x->fields.doubled)
+        return refuse(x, 400, "malformed_request", "a header field comes twice");
+    if (!x->http10 && !x->fields.value[FIELD_HOST])
         return refuse(x, 400, "malformed_request", "the Host header is missing");
     return 0;
 }
@@ -151,9 +129,9 @@ static int read_length(const char *value, int64_t *length)
 
 static int check_framing(exchange *x)
 {
-    const char *coding = request_header(x, "transfer-encoding");
-    const char *length = request_header(x, "content-length");
-    const char *expect = request_header(x, "expect");
+    const char *coding = x->fields.value[FIELD_TRANSFER_ENCODING];
+    const char *length = x->fields.value[FIELD_CONTENT_LENGTH];
+    const char *expect = x->fields.value[FIELD_EXPECT];
     if (coding && (length || x->http10 || !value_is(coding, "chunked")))
         return refuse(
             x, 400, "malformed_request",
@@ -200,8 +178,8 @@ static int check_path(exchange *x)
 /* Will CivetWeb keep the connection? It does so by the same rules. */
 static int client_keeps(const exchange *x)
 {
-    const char *wish = request_header(x, "connection");
-    if (request_header(x, "upgrade"))
+    const char *wish = x->fields.value[FIELD_CONNECTION];
+    if (x->fields.value[FIELD_UPGRADE])
         return 0;
     return wish ? strcasestr(wish, "keep-alive") != NULL : !x->http10;
 }
@@ -209,6 +187,7 @@ static int client_keeps(const exchange *x)
 int request_check(exchange *x)
 {
     const struct mg_request_info *info = x->info;
+    fields_find(&x->fields, info);
     x->http10 = strcmp(info->http_version, "1.0") == 0;
     x->path = info->local_uri_raw;
     x->query = info->query_string ? info->query_string : "";
@@ -217,7 +196,7 @@ int request_check(exchange *x)
     x->tail = "";
     x->shape = strncmp(x->path, "/v1/messages", 12) == 0 ? SHAPE_ANTHROPIC : SHAPE_OPENAI;
     x->close |= !client_keeps(x);
-    if (check_lines(x) || check_doubles(x) || check_framing(x))
+    if (check_lines(x) || check_fields(x) || check_framing(x))
         return -1;
     return check_path(x);
 }
@@ -243,7 +222,7 @@ static int broken_body(exchange *x)
 static int go_ahead(exchange *x)
 {
     static const char leave[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (!request_header(x, "expect") || x->http10)
+    if (!x->fields.value[FIELD_EXPECT] || x->http10)
         return 0;
     return reply_write(x, leave, sizeof leave - 1);
 }
@@ -284,7 +263,7 @@ static int read_chunks(exchange *x, size_t cap)
 
 static int decode(exchange *x, size_t cap)
 {
-    const char *coding = request_header(x, "content-encoding");
+    const char *coding = x->fields.value[FIELD_CONTENT_ENCODING];
     if (!coding || value_is(coding, "identity") || x->body.size == 0)
         return 0;
     if (!value_is(coding, "gzip") && !value_is(coding, "x-gzip") &&
@@ -343,7 +322,7 @@ void request_skip_body(exchange *x)
     if (x->body_state != BODY_UNREAD)
         return;
     x->close |=
-        x->chunked || x->length > SKIP_BYTES || request_header(x, "expect") != NULL;
+        x->chunked || x->length > SKIP_BYTES || x->fields.value[FIELD_EXPECT] != NULL;
     if (x->close)
         return;
     gate_limit(x->slot, x->server->config.request_timeout_ms);
