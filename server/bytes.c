@@ -36,17 +36,12 @@ int bytes_reserve(byte_buffer *bytes, size_t more)
     return 0;
 }
 
-void bytes_add(byte_buffer *bytes, const void *data, size_t size)
+void bytes_grow_and_add(byte_buffer *bytes, const void *data, size_t size)
 {
     if (size == 0 || bytes_reserve(bytes, size))
         return;
     memcpy(bytes->data + bytes->size, data, size);
     bytes->size += size;
-}
-
-void bytes_text(byte_buffer *bytes, const char *text)
-{
-    bytes_add(bytes, text, strlen(text));
 }
 
 void bytes_number(byte_buffer *bytes, uint64_t number)

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef enum bytes_state { BYTES_FINE = 0, BYTES_NO_MEMORY, BYTES_TOO_MANY } bytes_state;
 
@@ -23,8 +24,25 @@ void bytes_free(byte_buffer *bytes);
 /* Room for `more` bytes beyond size. 0, or -1 (broken). */
 int bytes_reserve(byte_buffer *bytes, size_t more);
 
-void bytes_add(byte_buffer *bytes, const void *data, size_t size);
-void bytes_text(byte_buffer *bytes, const char *text);
+void bytes_grow_and_add(byte_buffer *bytes, const void *data, size_t size);
+
+/* The usual case, where there is room already, is worth a few instructions only. */
+static inline void bytes_add(byte_buffer *bytes, const void *data, size_t size)
+{
+    if (size > bytes->room - bytes->size || bytes->max || bytes->broken) {
+        bytes_grow_and_add(bytes, data, size);
+        return;
+    }
+    if (size)
+        memcpy(bytes->data + bytes->size, data, size);
+    bytes->size += size;
+}
+
+static inline void bytes_text(byte_buffer *bytes, const char *text)
+{
+    bytes_add(bytes, text, strlen(text));
+}
+
 void bytes_format(byte_buffer *bytes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
