@@ -63,6 +63,13 @@ int request_body(exchange *x);
  * others. */
 void request_skip_body(exchange *x);
 
+/*
+ * The fields that go on to the library, up to MG_MAX_HEADERS: all but those of this
+ * connection. Values with white space at their end are copied into `room`; room->broken
+ * when there is no memory.
+ */
+size_t request_onward(const exchange *x, llmcache_header *headers, byte_buffer *room);
+
 /* The value's length without white space at its end (CivetWeb leaves it there). */
 size_t request_value_size(const char *value);
 

@@ -17,6 +17,7 @@ enum {
 /* X(NAME, "name", flags) */
 #define FIELDS(X)                                                         \
     X(ACCEPT_ENCODING, "accept-encoding", FIELD_STAYS)                    \
+    X(API_KEY, "api-key", FIELD_SINGLE)                                   \
     X(AUTHORIZATION, "authorization", FIELD_SINGLE)                       \
     X(CONNECTION, "connection", FIELD_STAYS)                              \
     X(CONTENT_ENCODING, "content-encoding", FIELD_SINGLE | FIELD_STAYS)   \

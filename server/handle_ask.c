@@ -43,15 +43,12 @@ static void reply_answer(exchange *x, const llmcache_answer *answer)
 static int find_space(const exchange *x, llmcache_ask_options *options,
                       char space[LLMCACHE_SPACE_SIZE], llmcache_error *err)
 {
-    llmcache_header headers[3];
-    static const char *const names[] = {"authorization", "x-api-key", "api-key"};
-    size_t count = 0;
-    for (int i = 0; i < 3; i++) {
-        const char *value = request_header(x, names[i]);
-        if (value)
-            headers[count++] = (llmcache_header){names[i], value};
-    }
-    int code = llmcache_admit(x->server->cache, headers, count, options->space, space, err);
+    llmcache_header headers[MG_MAX_HEADERS];
+    byte_buffer room = {0};
+    size_t count = request_onward(x, headers, &room);
+    int code =
+        llmcache_admit(x->server->cache, headers, count, options->space, space, err);
+    bytes_free(&room);
     options->space = space;
     return code;
 }

@@ -23,49 +23,6 @@ typedef struct reply_relay {
     int held;     /* `out` holds a last event, to leave with the last chunk */
 } reply_relay;
 
-/* ---- The request ---------------------------------------------------------------- */
-
-/* Is the field named in Connection, and so meant for this connection only? */
-static int is_hop(const char *list, const char *name)
-{
-    size_t size = strlen(name);
-    while (list && *list) {
-        list += strspn(list, ", \t");
-        size_t word = strcspn(list, ", \t");
-        if (word == size && strncasecmp(list, name, size) == 0)
-            return 1;
-        list += word;
-    }
-    return 0;
-}
-
-/* Collects the fields that go on. Values with white space at their end are copied into
- * `room`. */
-static size_t collect_headers(const exchange *x, llmcache_header *headers,
-                              byte_buffer *room)
-{
-    const char *hops = x->fields.value[FIELD_CONNECTION];
-    size_t count = 0;
-    for (int i = 0; i < x->info->num_headers; i++) {
-        const char *name = x->info->http_headers[i].name;
-        const char *value = x->info->http_headers[i].value;
-        size_t size = request_value_size(value);
-        if (field_stays(x->fields.kind[i]) || is_hop(hops, name))
-            continue;
-        if (value[size]) {
-            size_t start = room->size;
-            if (!room->data)
-                bytes_reserve(room,
-                              2 * SERVER_HEAD_BYTES); /* all fit: it is never moved */
-            bytes_add(room, value, size);
-            bytes_add(room, "", 1);
-            value = room->broken ? "" : room->data + start;
-        }
-        headers[count++] = (llmcache_header){name, value};
-    }
-    return count;
-}
-
 /* ---- The reply ------------------------------------------------------------------ */
 
 /* What the log says comes from the reply's own headers. */
@@ -217,7 +174,7 @@ void handle_call(exchange *x)
         bytes_text(&target, "?");
         bytes_text(&target, x->query);
     }
-    size_t count = collect_headers(x, headers, &room);
+    size_t count = request_onward(x, headers, &room);
     if (bytes_end(&target) || room.broken) {
         reply_error(x, 503, NULL, "out_of_memory", NULL, "out of memory");
     } else {

@@ -201,6 +201,46 @@ int request_check(exchange *x)
     return check_path(x);
 }
 
+/* ---- Going on ------------------------------------------------------------------- */
+
+/* Is the field named in Connection, and so meant for this connection only? */
+static int is_hop(const char *list, const char *name)
+{
+    size_t size = strlen(name);
+    while (list && *list) {
+        list += strspn(list, ", \t");
+        size_t word = strcspn(list, ", \t");
+        if (word == size && strncasecmp(list, name, size) == 0)
+            return 1;
+        list += word;
+    }
+    return 0;
+}
+
+size_t request_onward(const exchange *x, llmcache_header *headers, byte_buffer *room)
+{
+    const char *hops = x->fields.value[FIELD_CONNECTION];
+    size_t count = 0;
+    for (int i = 0; i < x->info->num_headers; i++) {
+        const char *name = x->info->http_headers[i].name;
+        const char *value = x->info->http_headers[i].value;
+        size_t size = request_value_size(value);
+        if (field_stays(x->fields.kind[i]) || is_hop(hops, name))
+            continue;
+        if (value[size]) {
+            size_t start = room->size;
+            if (!room->data)
+                bytes_reserve(room,
+                              2 * SERVER_HEAD_BYTES); /* all fit: it is never moved */
+            bytes_add(room, value, size);
+            bytes_add(room, "", 1);
+            value = room->broken ? "" : room->data + start;
+        }
+        headers[count++] = (llmcache_header){name, value};
+    }
+    return count;
+}
+
 /* ---- The body ------------------------------------------------------------------- */
 
 static int too_large(exchange *x)
