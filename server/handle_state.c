@@ -13,17 +13,14 @@ void handle_health(exchange *x)
 {
     llmcache_error err;
     llmcache_status status;
-    char *parts;
-    byte_buffer json = {0};
-    if (llmcache_health(x->server->cache, &status, &parts, &err)) {
+    char *json;
+    if (llmcache_health(x->server->cache, &status, &json, &err)) {
         reply_failure(x, &err);
         return;
     }
-    bytes_format(&json, "{\"status\":\"%s\",\"version\":\"%s\",\"parts\":%s}",
-                 status_words[status], llmcache_version(), parts);
-    llmcache_free(parts);
-    reply_json(x, status == LLMCACHE_STATUS_DOWN ? 503 : 200, &json);
-    bytes_free(&json);
+    reply_send(x, status == LLMCACHE_STATUS_DOWN ? 503 : 200, "application/json", NULL,
+               json, strlen(json));
+    llmcache_free(json);
 }
 
 void handle_livez(exchange *x)
