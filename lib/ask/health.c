@@ -86,20 +86,15 @@ static void tell_provider(llmcache *cache, lc_buffer *out)
 
 int lc_health_read(llmcache *cache, llmcache_status *status, char **json, llmcache_error *err)
 {
-    lc_buffer out, parts;
+    lc_buffer out;
     lc_buffer_init(&out, 0);
-    lc_buffer_init(&parts, 0);
-    int ok = tell_store(cache, &parts);
-    ok &= tell_embedder(cache, &parts);
-    ok &= tell_index(cache, &parts);
-    tell_provider(cache, &parts);
-    lc_buffer_format(&out, "{\"status\":\"%s\",\"version\":\"%s\",\"uptime_s\":%.3f,\"parts\":{",
-                     ok ? "ok" : "degraded", LLMCACHE_VERSION,
-                     (double)(lc_mono_ms() - cache->opened_ms) * 1e-3);
-    lc_buffer_text(&out, parts.data ? parts.data : "");
-    lc_buffer_text(&out, "}}");
-    char *text = parts.broken ? NULL : lc_buffer_take(&out, NULL);
-    lc_buffer_done(&parts);
+    lc_buffer_byte(&out, '{');
+    int ok = tell_store(cache, &out);
+    ok &= tell_embedder(cache, &out);
+    ok &= tell_index(cache, &out);
+    tell_provider(cache, &out);
+    lc_buffer_byte(&out, '}');
+    char *text = lc_buffer_take(&out, NULL);
     lc_buffer_done(&out);
     if (!text)
         return lc_fail_memory(err);

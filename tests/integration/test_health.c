@@ -27,7 +27,7 @@ static int part_ok(llmcache *cache, const char *name)
 {
     llmcache_status status;
     json_t *root = health_of(cache, &status);
-    int ok = json_is_true(json_object_get(json_object_get(json_object_get(root, "parts"), name), "ok"));
+    int ok = json_is_true(json_object_get(json_object_get(root, name), "ok"));
     json_decref(root);
     return ok;
 }

@@ -196,7 +196,8 @@ Test(server_routes, health_live_ready)
     start(NULL);
     json_t *health = test_json(test_server_get(&server, "/health").body);
     cr_assert_str_eq(text_of(health, "status"), "ok");
-    cr_assert(json_is_object(json_object_get(health, "parts")));
+    json_t *store = json_object_get(json_object_get(health, "parts"), "store");
+    cr_assert(json_is_true(json_object_get(store, "ok")));
     cr_assert_eq(test_server_get(&server, "/livez").status, 200);
     cr_assert_eq(test_server_get(&server, "/readyz").status, 200);
 }
