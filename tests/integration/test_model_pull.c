@@ -128,8 +128,7 @@ static void serve(void *user, int fd, int nth)
 
 static void start(void)
 {
-    char *made = test_keep("", 512);
-    snprintf(made, 512, "%s/served", test_folder());
+    const char *made = test_format("%s/served", test_folder());
     mkdir(made, 0777);
     tiny_write_repository(made, TINY_WORDPIECE);
     test_write_text(test_format("%s/README.md", made),
