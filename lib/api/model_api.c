@@ -250,6 +250,8 @@ int llmcache_model_check(const llmcache_options *options, const char *name,
         return code;
     code = lc_model_find(call.settings->models_folder, name, 0, &file, err);
     if (code == 0)
+        code = lc_model_recorded(&file, file.weights, file.sha256, err);
+    if (code == 0)
         code = lc_model_verify(file.path, &file, &ticker, err);
     lc_model_file_done(&file);
     settings_done(&call);

@@ -277,6 +277,25 @@ static int finish(transfer *t, llmcache_error *err)
     return rc;
 }
 
+/* Attempts as long as each brings something. */
+static int fetch(transfer *t, llmcache_error *err)
+{
+    llmcache_error why;
+    for (int left = ATTEMPTS; left > 0; left--) {
+        uint64_t had = t->have;
+        int rc = attempt(t, &why);
+        int again = (rc == LLMCACHE_NETWORK || rc == LLMCACHE_TIMEOUT) && t->have > had;
+        if (rc == 0)
+            return 0;
+        if (again && left > 1)
+            continue;
+        if (err)
+            *err = why;
+        return rc;
+    }
+    return 0;
+}
+
 int lc_download_file(const lc_download *download, llmcache_error *err)
 {
     transfer *t = lc_zalloc(sizeof *t);
@@ -285,17 +304,11 @@ int lc_download_file(const lc_download *download, llmcache_error *err)
     t->download = download;
     t->file = -1;
     int rc = open_part(t, err);
-    for (int i = 0; rc == 0 && i < ATTEMPTS; i++) {
-        uint64_t had = t->have;
-        rc = attempt(t, err);
-        int again = (rc == LLMCACHE_NETWORK || rc == LLMCACHE_TIMEOUT) && t->have > had;
-        if (!again || i + 1 == ATTEMPTS)
-            break;
-        rc = 0;
-    }
+    if (rc == 0)
+        rc = fetch(t, err);
     if (rc == 0)
         rc = finish(t, err);
-    else if (t->have == 0)
+    else if (t->file >= 0 && t->have == 0)
         unlink(t->part);
     if (t->file >= 0)
         close(t->file);

@@ -84,13 +84,13 @@ static int find_tensor(const hf_model *model, const char *name, lc_safetensor *t
                        llmcache_error *err)
 {
     char older[MAX_NAME + 8];
-    int rc = lc_safetensors_get(&model->tensors, name, tensor, err);
     const char *norm = strstr(name, "LayerNorm.");
-    if (rc != LLMCACHE_NOT_FOUND || !norm)
-        return rc;
-    snprintf(older, sizeof older, "%.*s%s", (int)(norm + 10 - name), name,
-             strcmp(norm + 10, "bias") ? "gamma" : "beta");
-    return lc_safetensors_get(&model->tensors, older, tensor, err);
+    if (norm && !lc_safetensors_has(&model->tensors, name)) {
+        snprintf(older, sizeof older, "%.*s%s", (int)(norm + 10 - name), name,
+                 strcmp(norm + 10, "bias") ? "gamma" : "beta");
+        name = lc_safetensors_has(&model->tensors, older) ? older : name;
+    }
+    return lc_safetensors_get(&model->tensors, name, tensor, err);
 }
 
 static void put(const hf_model *model, const char *name, tensor_role role,
@@ -119,10 +119,7 @@ static int put_rows(const hf_model *model, const translation *rows, size_t count
         snprintf(ours, sizeof ours, "%s%s", here, rows[i].ours);
         int rc = find_tensor(model, theirs, &tensor, err);
         if (rc)
-            return rc == LLMCACHE_NOT_FOUND
-                       ? lc_fail(err, LLMCACHE_CORRUPT,
-                                 "safetensors: tensor %s is missing", theirs)
-                       : rc;
+            return rc;
         if ((rows[i].role == VECTOR) != (tensor.n_dims == 1))
             return lc_fail(err, LLMCACHE_CORRUPT,
                            "safetensors: tensor %s has an unexpected shape", theirs);
@@ -303,21 +300,18 @@ static int read_pooling(lc_span text, hf_model *model, llmcache_error *err)
 /* Finds out under which prefix the model's tensors are, and how many words it has. */
 static int find_words(hf_model *model, uint32_t *rows, llmcache_error *err)
 {
-    static const char *const prefixes[] = {"", "bert.", "roberta.", "model."};
+    static const char *const prefixes[] = {"bert.", "roberta.", "model.", ""};
+    char name[MAX_NAME];
     lc_safetensor words;
-    int rc = LLMCACHE_NOT_FOUND;
-    for (size_t i = 0; rc == LLMCACHE_NOT_FOUND && i < COUNT(prefixes); i++) {
-        char name[MAX_NAME];
+    for (size_t i = 0; i < COUNT(prefixes); i++) {
         model->prefix = prefixes[i];
         snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", prefixes[i]);
-        rc = lc_safetensors_get(&model->tensors, name, &words, err);
+        if (lc_safetensors_has(&model->tensors, name))
+            break;
     }
+    int rc = lc_safetensors_get(&model->tensors, name, &words, err);
     if (rc)
-        return rc == LLMCACHE_NOT_FOUND
-                   ? lc_fail(err, LLMCACHE_CORRUPT,
-                             "safetensors: tensor embeddings.word_embeddings.weight is "
-                             "missing")
-                   : rc;
+        return rc;
     if (words.n_dims != 2 || words.rows > 1 << 22 || words.length != model->shape.hidden)
         return lc_fail(err, LLMCACHE_CORRUPT,
                        "safetensors: the word table does not fit config.json");

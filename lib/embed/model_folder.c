@@ -122,6 +122,18 @@ static int complete(lc_model_file *file, int manifest, int weights, llmcache_err
     return rc;
 }
 
+/* A manifest speaks of the file as it was then: one that was changed later is another
+ * model. */
+static int is_of(const char *manifest, const struct stat *file)
+{
+    struct stat about;
+    if (stat(manifest, &about))
+        return 0;
+    return about.st_mtim.tv_sec != file->st_mtim.tv_sec
+               ? about.st_mtim.tv_sec > file->st_mtim.tv_sec
+               : about.st_mtim.tv_nsec >= file->st_mtim.tv_nsec;
+}
+
 static int load(const char *path, int weights, lc_model_file *out, llmcache_error *err)
 {
     lc_model_file file = {.path = lc_strdup(path), .name = name_of(path)};
@@ -133,9 +145,10 @@ static int load(const char *path, int weights, lc_model_file *out, llmcache_erro
     if (rc == 0) {
         file.bytes = (uint64_t)about.st_size;
         file.known = lc_model_row_of(file.name) != NULL;
-        rc = lc_manifest_read(manifest, file.bytes, &file, err);
-        if (rc == 0 || rc == LLMCACHE_NOT_FOUND)
-            rc = complete(&file, rc == 0, weights, err);
+        rc = is_of(manifest, &about) ? lc_manifest_read(manifest, file.bytes, &file)
+                                     : LLMCACHE_NOT_FOUND;
+        rc = rc == LLMCACHE_MEMORY ? lc_fail_memory(err)
+                                   : complete(&file, rc == 0, weights, err);
     }
     lc_free(manifest);
     if (rc)
@@ -143,6 +156,19 @@ static int load(const char *path, int weights, lc_model_file *out, llmcache_erro
     else
         *out = file;
     return rc;
+}
+
+int lc_model_recorded(const lc_model_file *file, char weights[LC_HASH_TEXT],
+                      char sha256[LC_HASH_TEXT], llmcache_error *err)
+{
+    lc_model_file recorded = {0};
+    char *manifest = sibling(file->path, ".json");
+    int rc = manifest ? lc_manifest_read(manifest, 0, &recorded) : LLMCACHE_MEMORY;
+    memcpy(weights, recorded.weights, LC_HASH_TEXT);
+    memcpy(sha256, recorded.sha256, LC_HASH_TEXT);
+    lc_model_file_done(&recorded);
+    lc_free(manifest);
+    return rc == LLMCACHE_MEMORY ? lc_fail_memory(err) : 0;
 }
 
 /* ---- The folder ------------------------------------------------------------------ */
@@ -219,13 +245,12 @@ int lc_models_each(const char *setting, int (*fn)(void *user, const lc_model_fil
     rc = list(folder, &paths, err);
     for (size_t i = 0; rc == 0 && i < paths.count; i++) {
         lc_model_file file = {0};
-        rc = load(paths.items[i], 0, &file, err);
-        if (rc == LLMCACHE_CORRUPT || rc == LLMCACHE_UNSUPPORTED ||
-            rc == LLMCACHE_NOT_FOUND) {
+        rc = load(paths.items[i], 0, &file, NULL);
+        if (rc == LLMCACHE_MEMORY)
+            rc = lc_fail_memory(err);
+        else if (rc)
             rc = 0; /* not a model, or gone meanwhile: it does not hide the others */
-            continue;
-        }
-        if (rc == 0)
+        else
             rc = fn(user, &file);
         lc_model_file_done(&file);
     }

@@ -45,6 +45,13 @@ int lc_models_folder(const char *setting, char **folder, llmcache_error *err);
 int lc_model_find(const char *setting, const char *name, int weights, lc_model_file *file,
                   llmcache_error *err);
 
+/*
+ * The hashes that the manifest of a found model states, even where the file was changed
+ * since: what it should be. Both stay "" without a manifest.
+ */
+int lc_model_recorded(const lc_model_file *file, char weights[LC_HASH_TEXT],
+                      char sha256[LC_HASH_TEXT], llmcache_error *err);
+
 /* Calls `fn` for each model of the folder, by name. A folder that is not there is empty.
  */
 int lc_models_each(const char *setting, int (*fn)(void *user, const lc_model_file *file),

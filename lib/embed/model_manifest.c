@@ -2,7 +2,6 @@
  * does not count. */
 #include "embed/model_manifest.h"
 
-#include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
 
@@ -44,36 +43,35 @@ static void set_hash(char hash[LC_HASH_TEXT], const lc_json *value)
         memcpy(hash, text, LC_HASH_TEXT);
 }
 
-static int take_facts(const lc_json *root, lc_model_file *file, llmcache_error *err)
+static int take_facts(const lc_json *root, lc_model_file *file)
 {
     if (set_text(&file->license, lc_json_get(root, "license")) ||
         set_text(&file->languages, lc_json_get(root, "languages")) ||
         set_text(&file->source, lc_json_get(root, "source")))
-        return lc_fail_memory(err);
+        return LLMCACHE_MEMORY;
     set_hash(file->sha256, lc_json_get(root, "sha256"));
     set_hash(file->weights, lc_json_get(root, "weights"));
     lc_json_number(lc_json_get(root, "threshold"), &file->threshold);
     return 0;
 }
 
-int lc_manifest_read(const char *path, uint64_t bytes, lc_model_file *file,
-                     llmcache_error *err)
+int lc_manifest_read(const char *path, uint64_t bytes, lc_model_file *file)
 {
     char *text = lc_alloc(MAX_MANIFEST);
     lc_json *root = NULL;
     size_t size;
     int64_t wanted = -1;
     if (!text)
-        return lc_fail_memory(err);
+        return LLMCACHE_MEMORY;
     int rc = read_small(path, text, MAX_MANIFEST, &size);
     if (rc == 0)
-        rc = lc_json_parse(text, size, &root, err);
+        rc = lc_json_parse(text, size, &root, NULL);
     if (rc == 0)
         lc_json_integer(lc_json_get(root, "bytes"), &wanted);
-    if (rc == 0 && wanted >= 0 && (uint64_t)wanted == bytes)
-        rc = take_facts(root, file, err);
+    if (rc == 0 && wanted >= 0 && (bytes == 0 || (uint64_t)wanted == bytes))
+        rc = take_facts(root, file);
     else if (rc != LLMCACHE_MEMORY)
-        rc = lc_fail(err, LLMCACHE_NOT_FOUND, "no manifest");
+        rc = LLMCACHE_NOT_FOUND;
     lc_json_free(root);
     lc_free(text);
     return rc;

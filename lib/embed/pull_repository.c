@@ -113,9 +113,14 @@ static int fetch(const pull_session *session, const char *file, uint64_t max_byt
 static int fetch_maybe(const pull_session *session, const char *file, int *there,
                        llmcache_error *err)
 {
-    int rc = fetch(session, file, MAX_OTHER, err);
+    llmcache_error why;
+    int rc = fetch(session, file, MAX_OTHER, &why);
     *there = rc == 0;
-    return rc == LLMCACHE_NOT_FOUND ? 0 : rc;
+    if (rc == 0 || rc == LLMCACHE_NOT_FOUND)
+        return 0;
+    if (err)
+        *err = why;
+    return rc;
 }
 
 static int fetch_safetensors(const pull_session *session, llmcache_error *err)

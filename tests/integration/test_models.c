@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -305,6 +306,23 @@ Test(models, a_file_without_a_manifest_is_a_model_too)
                     "{\"bytes\": 1, \"license\": \"false\", \"weights\": \"\"}");
     cr_assert_eq(llmcache_model_info(options, "dropped", see, &s, NULL), 0);
     cr_assert_str_eq(s.license, "mit", "a manifest of another file does not count");
+}
+
+Test(models, a_file_changed_behind_its_manifest_is_another_model)
+{
+    seen s = {.count = 0};
+    seen placed = imported(gguf_file("changing", TINY_WORDPIECE), NULL);
+    size_t size;
+    char *bytes = test_read_file(placed.path, &size);
+    bytes[size - 64] ^= 1;
+    test_write_file(placed.path, bytes, size);
+    const struct timespec later[2] = {{.tv_sec = time(NULL) + 60},
+                                      {.tv_sec = time(NULL) + 60}};
+    cr_assert_eq(utimensat(AT_FDCWD, placed.path, later, 0), 0);
+    cr_assert_eq(llmcache_model_info(options, "changing", see, &s, NULL), 0);
+    cr_assert(strcmp(s.weights, placed.weights),
+              "its vectors must not meet the old ones");
+    cr_assert_str_eq(s.sha256, "");
 }
 
 Test(models, other_files_do_not_disturb)
