@@ -228,31 +228,38 @@ static int try_once(lc_redis_pool *pool, llmcache_error *err)
     return 0;
 }
 
-/* The first try, before anything is lost, makes a connection ready and tells early if there is none. */
+/* Before anything is lost: makes a connection ready, and tells early if the server is not there. */
+static void warm_up(lc_redis_pool *pool)
+{
+    llmcache_error err;
+    lc_redis_pool_state state;
+    int rc = try_once(pool, &err);
+    lc_redis_pool_look(pool, &state);
+    if (rc && !state.ever_worked)
+        lose(pool, &err);
+}
+
 static void *keep(void *user)
 {
     lc_redis_pool *pool = user;
     int64_t pause_ms = FIRST_PAUSE_MS;
-    llmcache_error err;
-    int rc = try_once(pool, &err);
-    if (rc)
-        lose(pool, &err);
+    warm_up(pool);
     pthread_mutex_lock(&pool->lock);
-    while (!pool->closing) {
-        if (rc) {
-            pause_for(pool, pause_ms);
-            pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
-        } else {
-            pause_ms = FIRST_PAUSE_MS;
-            wait_for_loss(pool);
-        }
+    for (;;) {
+        llmcache_error err;
+        wait_for_loss(pool);
         if (pool->closing)
             break;
         pthread_mutex_unlock(&pool->lock);
-        rc = try_once(pool, &err);
+        int rc = try_once(pool, &err);
         pthread_mutex_lock(&pool->lock);
-        if (rc)
+        if (rc) {
             snprintf(pool->reason, sizeof pool->reason, "%s", err.message);
+            pause_for(pool, pause_ms);
+        }
+        pause_ms = !rc ? FIRST_PAUSE_MS
+                   : pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2
+                                                     : LONGEST_PAUSE_MS;
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;

@@ -121,7 +121,7 @@ int lc_redis_scan(lc_redis_pool *pool, const char *pattern, int64_t until_ms, lc
             break;
         memcpy(cursor, page->element[0]->str, page->element[0]->len + 1);
         rc = hand_over(&s, page->element[1], fn, user, err);
-        freeReplyObject(page);
+        lc_redis_reply_free(page);
     } while (!rc && strcmp(cursor, "0") != 0);
     lc_free(s.table);
     return rc > 0 ? 0 : rc;

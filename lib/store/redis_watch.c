@@ -214,7 +214,7 @@ static void listen(lc_redis_watch *watch, lc_redis_conn *conn)
         if (!rc) {
             pinged = 0;
             take_message(watch, message);
-            freeReplyObject(message);
+            lc_redis_reply_free(message);
         } else if (rc == LLMCACHE_TIMEOUT && !pinged) {
             pinged = 1;
             rc = send_ping(conn, &err);

@@ -153,8 +153,7 @@ int lc_redis_receive(lc_redis_conn *conn, int64_t until_ms, redisReply **reply,
 void lc_redis_free_replies(redisReply **replies, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (replies[i])
-            freeReplyObject(replies[i]);
+        lc_redis_reply_free(replies[i]);
         replies[i] = NULL;
     }
 }
@@ -217,7 +216,7 @@ int lc_redis_connect(const lc_redis_uri *uri, int64_t until_ms, int cancel_fd,
     if (!fresh)
         return lc_fail_memory(err);
     fresh->uri = uri;
-    fresh->reader = redisReaderCreate();
+    fresh->reader = lc_redis_reader_new();
     int rc = fresh->reader ? lc_link_open(&uri->target, until_ms, cancel_fd, &fresh->link, err)
                            : lc_fail_memory(err);
     if (!rc)

@@ -7,9 +7,8 @@
 #define LC_STORE_REDIS_WIRE_H
 
 #include "base/buffer.h"
+#include "store/redis_reply.h"
 #include "store/redis_uri.h"
-
-#include <hiredis/hiredis.h>
 
 /* ---- Batches of commands ------------------------------------------------------------------------ */
 
@@ -57,7 +56,7 @@ void lc_redis_disconnect(lc_redis_conn *conn); /* accepts NULL */
 int lc_redis_send(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t until_ms,
                   llmcache_error *err);
 
-/* The next reply; an error of the server's is a reply like others. Free with freeReplyObject. */
+/* The next reply; an error of the server's is a reply like others. Free with lc_redis_reply_free. */
 int lc_redis_receive(lc_redis_conn *conn, int64_t until_ms, redisReply **reply,
                      llmcache_error *err);
 
