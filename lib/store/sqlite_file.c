@@ -231,11 +231,17 @@ static int read_version(sqlite3 *db, int known, int64_t *version, llmcache_error
 {
     const char *path = sqlite3_db_filename(db, "main");
     int64_t application = 0, tables = 0;
-    int rc = read_number(db, "PRAGMA user_version", version);
+    /* All three from one moment: another process may be making the file just now. */
+    int alone = sqlite3_get_autocommit(db);
+    int rc = alone ? sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) : SQLITE_OK;
+    if (rc == SQLITE_OK)
+        rc = read_number(db, "PRAGMA user_version", version);
     if (rc == SQLITE_OK)
         rc = read_number(db, "PRAGMA application_id", &application);
     if (rc == SQLITE_OK)
         rc = read_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
+    if (alone)
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     if (rc != SQLITE_OK)
         return lc_sqlite_fail(rc, "reading", path, err);
     if (application != APPLICATION_ID && (application || *version || tables))

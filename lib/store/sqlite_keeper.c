@@ -296,6 +296,7 @@ static int drain(int fd)
     return any;
 }
 
+/* What cannot be moved now, because somebody reads or moves it, is due again at the next look. */
 static void checkpoint(keeper *k)
 {
     lc_sqlite *self = k->self;
@@ -303,8 +304,15 @@ static void checkpoint(keeper *k)
     int due = self->checkpoint_due;
     self->checkpoint_due = 0;
     pthread_mutex_unlock(&self->lock);
-    if (due && k->connection)
-        sqlite3_wal_checkpoint_v2(k->connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (!due)
+        return;
+    int all = -1, moved = 0;
+    int rc = sqlite3_wal_checkpoint_v2(k->connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &all, &moved);
+    if (rc == SQLITE_OK && moved == all)
+        return;
+    pthread_mutex_lock(&self->lock);
+    self->checkpoint_due = 1;
+    pthread_mutex_unlock(&self->lock);
 }
 
 static int wait_ms(const keeper *k)

@@ -23,27 +23,37 @@
 
 /* ---- Opening and mending ------------------------------------------------------------------------- */
 
+static void leave_to_keeper(lc_sqlite *self, int wake)
+{
+    pthread_mutex_lock(&self->lock);
+    self->checkpoint_due = 1;
+    pthread_mutex_unlock(&self->lock);
+    if (wake)
+        lc_sqlite_wake_keeper(self);
+}
+
 /*
  * After each commit, with the pages the WAL has. The keeper moves them into the file, but as long as commits
- * follow each other it never gets the last ones, without which the WAL cannot begin anew: then the
- * writer, between two commits, moves these few itself.
+ * follow each other it never gets the last ones, without which the WAL cannot begin anew: from some size
+ * on, the writer moves these few itself between two commits, unless the keeper is still at it or a reader in
+ * the way; then the next commit tries again.
  */
 static int after_commit(void *user, sqlite3 *db, const char *name, int pages)
 {
     lc_sqlite *self = user;
     if (pages < CHECKPOINT_PAGES)
         self->keeper_pages = self->writer_pages = 0;
-    if (pages >= self->keeper_pages + CHECKPOINT_PAGES) {
+    if (pages >= self->writer_pages + STALLED_PAGES) {
+        int all = -1, moved = 0;
+        int rc = sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, &all, &moved);
+        if (rc == SQLITE_OK && moved == all)
+            self->writer_pages = pages;
+        else
+            leave_to_keeper(self, 0);
+    } else if (pages >= self->keeper_pages + CHECKPOINT_PAGES) {
         self->keeper_pages = pages;
-        pthread_mutex_lock(&self->lock);
-        self->checkpoint_due = 1;
-        pthread_mutex_unlock(&self->lock);
-        lc_sqlite_wake_keeper(self);
+        leave_to_keeper(self, 1);
     }
-    /* Busy: the keeper is at it; the next commit tries again. */
-    if (pages >= self->writer_pages + STALLED_PAGES &&
-        sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) == SQLITE_OK)
-        self->writer_pages = pages;
     return SQLITE_OK;
 }
 
