@@ -4,12 +4,15 @@
  */
 #include "ask/cache.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#define PIECE_BYTES 24 /* of text in an event of a paced replay: a few words */
 
 /* Appends a formatted text to the room and points the header at it. */
 typedef struct maker {
@@ -123,23 +126,70 @@ static int events_of(llmcache *cache, lc_entry *entry, int with_usage, const cha
     return 0;
 }
 
+static size_t entry_headers(const lc_job *job, llmcache_header *headers, char *room)
+{
+    size_t count = lc_reply_headers(job, headers, room);
+    headers[count++] = (llmcache_header){
+        "Content-Type", job->question.stream ? "text/event-stream; charset=utf-8" : "application/json"};
+    headers[count++] =
+        (llmcache_header){job->anthropic ? "request-id" : "x-request-id", job->entry->facts.id};
+    return count;
+}
+
+/* Event by event, with a pause after each; an event ends with its blank line. */
+static int write_paced(const lc_job *job, const char *events, size_t size)
+{
+    while (size) {
+        const char *end = memmem(events, size, "\n\n", 2);
+        size_t event = end ? (size_t)(end - events) + 2 : size;
+        if (job->sink->write(job->sink->user, events, event))
+            return LLMCACHE_ABORTED;
+        events += event;
+        size -= event;
+        if (size)
+            lc_sleep_ms(job->cache->settings.replay_delay_ms);
+    }
+    return 0;
+}
+
+static int reply_paced(lc_job *job, llmcache_error *err)
+{
+    llmcache_header headers[LC_REPLY_HEADERS + 2];
+    char room[LC_REPLY_ROOM];
+    const llmcache_entry *facts = &job->entry->facts;
+    lc_buffer events;
+    lc_buffer_init(&events, 0);
+    int code = lc_replay_pieces(lc_protocol_by_name(facts->protocol), facts->body, facts->body_size,
+                                job->question.include_usage != 0, PIECE_BYTES, &events, err);
+    if (!code && events.broken)
+        code = lc_fail_memory(err);
+    if (!code) {
+        job->status = 200;
+        job->begun = 1;
+        size_t count = entry_headers(job, headers, room);
+        if (job->sink->begin(job->sink->user, 200, headers, count, -1) ||
+            write_paced(job, events.data, events.size))
+            code = lc_fail(err, LLMCACHE_ABORTED, "the receiver stopped");
+    }
+    lc_buffer_done(&events);
+    return code;
+}
+
 int lc_reply_entry(lc_job *job, llmcache_error *err)
 {
     llmcache_header headers[LC_REPLY_HEADERS + 2];
     char room[LC_REPLY_ROOM];
     const char *body = job->entry->facts.body;
     size_t size = job->entry->facts.body_size;
+    if (job->question.stream && job->cache->settings.replay_delay_ms)
+        return reply_paced(job, err);
     if (job->question.stream) {
         int code = events_of(job->cache, job->entry, job->question.include_usage != 0, &body, &size,
                              err);
         if (code)
             return code;
     }
-    size_t count = lc_reply_headers(job, headers, room);
-    headers[count++] = (llmcache_header){
-        "Content-Type", job->question.stream ? "text/event-stream; charset=utf-8" : "application/json"};
-    headers[count++] =
-        (llmcache_header){job->anthropic ? "request-id" : "x-request-id", job->entry->facts.id};
+    size_t count = entry_headers(job, headers, room);
     job->status = 200;
     job->begun = 1;
     if (job->sink->begin(job->sink->user, 200, headers, count, (int64_t)size) ||

@@ -197,3 +197,17 @@ Test(flights, who_wants_the_whole_and_who_streams_share_when_they_can)
     }
     forget(askers, 20, cache);
 }
+
+Test(flights, a_replay_can_be_paced)
+{
+    llmcache *cache = test_cache(&mock, "embedder", "none", "replay-delay-ms", "20");
+    test_reply first = test_call(cache, CHAT, NULL, question);
+    int64_t start = test_now_ms();
+    test_reply paced = test_call(cache, CHAT, NULL, streamed);
+    cr_assert_eq(first.status, 200);
+    cr_assert_str_eq(test_reply_header(&paced, "X-Cache-Status"), "HIT");
+    cr_assert_gt(paced.writes, 3);
+    cr_assert_geq(test_now_ms() - start, 20 * (paced.writes - 1));
+    cr_assert(strstr(paced.body, "data: [DONE]"));
+    llmcache_close(cache);
+}
