@@ -10,15 +10,17 @@ static int show(cli_session *cli, llmcache_status status, const char *json)
 {
     static const char *const words[] = {"ok", "degraded", "down"};
     static const print_colour colours[] = {PRINT_GREEN, PRINT_YELLOW, PRINT_RED};
-    json_t *health = json_loads(json, JSON_ALLOW_NUL, NULL);
+    json_t *parts = json_loads(json, JSON_ALLOW_NUL, NULL);
     int code = status == LLMCACHE_STATUS_DOWN ? CLI_FAILED : CLI_OK;
     if (cli->json) {
-        int printed = print_json(health);
+        int printed =
+            print_json(json_pack("{s:s, s:s, s:o}", "status", words[status], "version",
+                                 llmcache_version(), "parts", parts));
         return printed ? printed : code;
     }
     printf("%s%s%s\n", print_start(cli, colours[status]), words[status], print_end(cli));
-    ask_print_explained(stdout, json_object_get(health, "parts"));
-    json_decref(health);
+    ask_print_explained(stdout, parts);
+    json_decref(parts);
     return code;
 }
 

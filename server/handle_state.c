@@ -13,14 +13,20 @@ void handle_health(exchange *x)
 {
     llmcache_error err;
     llmcache_status status;
-    char *json;
-    if (llmcache_health(x->server->cache, &status, &json, &err)) {
+    char *parts;
+    byte_buffer json = {0};
+    if (llmcache_health(x->server->cache, &status, &parts, &err)) {
         reply_failure(x, &err);
         return;
     }
-    reply_send(x, status == LLMCACHE_STATUS_DOWN ? 503 : 200, "application/json", NULL,
-               json, strlen(json));
-    llmcache_free(json);
+    bytes_format(&json,
+                 "{\"status\":\"%s\",\"version\":\"%s\",\"parts\":", status_words[status],
+                 llmcache_version());
+    bytes_text(&json, parts);
+    bytes_text(&json, "}");
+    llmcache_free(parts);
+    reply_json(x, status == LLMCACHE_STATUS_DOWN ? 503 : 200, &json);
+    bytes_free(&json);
 }
 
 void handle_livez(exchange *x)
