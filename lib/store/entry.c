@@ -71,7 +71,8 @@ static lc_entry *make(const llmcache_entry *from, int with_vector)
     facts.body = at;
     lay(at, from->body, from->body_size);
     lc_entry_id(facts.fingerprint, facts.id);
-    *entry = (lc_entry){.facts = facts, .references = 1, .bytes = lc_alloc_cost(entry)};
+    *entry = (lc_entry){.references = 1, .expires_ms = facts.expires_ms,
+                        .bytes = lc_alloc_cost(entry), .facts = facts};
     return entry;
 }
 

@@ -85,7 +85,7 @@ uint64_t lc_memory_cache_generation(lc_memory_cache *cache, const char *space,
 
 static int expired(const lc_entry *entry, int64_t now_ms)
 {
-    return entry->facts.expires_ms && entry->facts.expires_ms <= now_ms;
+    return entry->expires_ms && entry->expires_ms <= now_ms;
 }
 
 /* Takes a reference on the answer in `node`, or drops it when its time is over. Unlocks the shelf. */

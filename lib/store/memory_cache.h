@@ -14,12 +14,14 @@
  * reference. `dead` is set once when it is removed or replaced; who finds a dead one must not serve it.
  */
 typedef struct lc_entry {
-    llmcache_entry facts; /* vector NULL, unless made by lc_entry_new_record */
+    /* What a find looks at stands together. */
     atomic_int references;
     atomic_int dead;
+    int64_t expires_ms;           /* as in facts */
     size_t bytes;                 /* what this allocation takes, renderings not included */
     _Atomic(char *) rendering[2]; /* replayed streams, made at first need: [0] without, [1] with usage */
     size_t rendering_size[2];     /* valid once the rendering was seen */
+    llmcache_entry facts;         /* vector NULL, unless made by lc_entry_new_record */
 } lc_entry;
 
 /* Copies all but the vector. NULL: no memory. */
