@@ -1,7 +1,8 @@
 /*
- * English rows are looked up for each pair of words that only one side has: few, since near
- * questions share most of theirs. Chinese rows are looked for as bytes, because Chinese has no
- * word borders; a set of the characters present rules out nearly all rows by one look.
+ * English rows are looked up for each pair of words that only one side has: few, since
+ * near questions share most of theirs. Chinese rows are looked for as bytes, because
+ * Chinese has no word borders; a set of the characters present rules out nearly all rows
+ * by one look.
  */
 #include "decide/antonyms.h"
 
@@ -9,19 +10,17 @@
 
 enum row_kind { LISTED, NEGATED, MORE };
 
-struct span {
-    const char *text;
-    size_t size;
-};
-
 struct row {
-    struct span left, right;
+    lc_slice left, right;
     enum row_kind kind;
 };
 
-#define SPAN(word) {word, sizeof(word) - 1}
-#define LC_ANTONYM(left, right) {SPAN(left), SPAN(right), LISTED},
-#define LC_NEGATED(left, right) {SPAN(left), SPAN(right), NEGATED},
+#define SPAN(word)             \
+    {                          \
+        word, sizeof(word) - 1 \
+    }
+#define LC_ANTONYM(left, right)      {SPAN(left), SPAN(right), LISTED},
+#define LC_NEGATED(left, right)      {SPAN(left), SPAN(right), NEGATED},
 #define LC_ANTONYM_MORE(left, right) {SPAN(left), SPAN(right), MORE},
 static const struct row english[] = {
 #include "decide/antonyms_en.def"
@@ -33,37 +32,35 @@ static const struct row chinese[] = {
 #undef LC_NEGATED
 #undef LC_ANTONYM_MORE
 
-/* Prefixes that turn a word into its opposite, and pairs of prefixes that are opposites. */
-static const char *const negative_prefixes[] = {"un", "in", "im", "dis", "non", "de", "ir", "il",
-                                                "mis"};
+/* Prefixes that turn a word into its opposite, and pairs of prefixes that are opposites.
+ */
+static const char *const negative_prefixes[] = {"un", "in", "im", "dis", "non",
+                                                "de", "ir", "il", "mis"};
 static const char *const opposite_prefixes[][2] = {
-    {"hyper", "hypo"}, {"macro", "micro"}, {"over", "under"}, {"pre", "post"}, {"inter", "intra"},
-    {"in", "out"},     {"up", "down"},     {"pro", "anti"},   {"endo", "exo"}, {"in", "ex"},
+    {"hyper", "hypo"},  {"macro", "micro"}, {"over", "under"}, {"pre", "post"},
+    {"inter", "intra"}, {"in", "out"},      {"up", "down"},    {"pro", "anti"},
+    {"endo", "exo"},    {"in", "ex"},
 };
 
-static struct span term_of(const lc_reading *reading, size_t i)
-{
-    return (struct span){reading->text + reading->terms[i].at, reading->terms[i].size};
-}
-
-static int starts(struct span span, const char *prefix)
+static int starts(lc_slice span, const char *prefix)
 {
     size_t size = strlen(prefix);
     return span.size > size && memcmp(span.text, prefix, size) == 0;
 }
 
-static struct span behind(struct span span, size_t size)
+static lc_slice behind(lc_slice span, size_t size)
 {
-    return (struct span){span.text + size, span.size - size};
+    return (lc_slice){span.text + size, span.size - size};
 }
 
-static int same(struct span a, struct span b)
+static int same(lc_slice a, lc_slice b)
 {
-    return a.size == b.size && a.text[0] == b.text[0] && memcmp(a.text, b.text, a.size) == 0;
+    return a.size == b.size && a.text[0] == b.text[0] &&
+           memcmp(a.text, b.text, a.size) == 0;
 }
 
 /* unlock = un + lock, with more than three letters left. */
-static int negates(struct span longer, struct span shorter)
+static int negates(lc_slice longer, lc_slice shorter)
 {
     for (size_t i = 0; i < sizeof negative_prefixes / sizeof negative_prefixes[0]; i++)
         if (shorter.size > 3 && starts(longer, negative_prefixes[i]) &&
@@ -72,7 +69,7 @@ static int negates(struct span longer, struct span shorter)
     return 0;
 }
 
-static int opposite_ends(struct span a, struct span b)
+static int opposite_ends(lc_slice a, lc_slice b)
 {
     for (size_t i = 0; i < sizeof opposite_prefixes / sizeof opposite_prefixes[0]; i++) {
         const char *left = opposite_prefixes[i][0], *right = opposite_prefixes[i][1];
@@ -86,8 +83,10 @@ static int opposite_ends(struct span a, struct span b)
            memcmp(b.text + stem, "less", 4) == 0 && memcmp(a.text, b.text, stem) == 0;
 }
 
-/* The row that makes `a` and a word of `reading` opposites: its other word is in *other. */
-static const struct row *listed_row(struct span a, const lc_reading *reading, struct span *other)
+/* The row that makes `a` and a word of `reading` opposites: its other word is in *other.
+ */
+static const struct row *listed_row(lc_slice a, const lc_reading *reading,
+                                    lc_slice *other)
 {
     for (size_t i = 0; i < sizeof english / sizeof english[0]; i++) {
         const struct row *row = &english[i];
@@ -103,39 +102,36 @@ static const struct row *listed_row(struct span a, const lc_reading *reading, st
     return NULL;
 }
 
-static int same_term(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
+/* Do the terms i..i_end of a and j..j_end of b stand between the same words on one side
+ * at least? A text's beginning is like its beginning, its end like its end. Position
+ * SIZE_MAX is before it. */
+static int anchored(const lc_reading *a, size_t i, size_t i_end, const lc_reading *b,
+                    size_t j, size_t j_end)
 {
-    if (i >= a->term_count || j >= b->term_count)
-        return i >= a->term_count && j >= b->term_count;
-    return same(term_of(a, i), term_of(b, j));
-}
-
-/* Do the terms i..i_end of a and j..j_end of b stand between the same words on one side at least? A
- * text's beginning is like its beginning, its end like its end. Position SIZE_MAX is before it. */
-static int anchored(const lc_reading *a, size_t i, size_t i_end, const lc_reading *b, size_t j,
-                    size_t j_end)
-{
-    return same_term(a, i - 1, b, j - 1) || same_term(a, i_end, b, j_end);
+    return lc_border_same(a, i - 1, b, j - 1) || lc_border_same(a, i_end, b, j_end);
 }
 
 static int is_own_word(const lc_reading *reading, size_t i, const lc_reading *other)
 {
-    return reading->terms[i].kind == LC_TERM_WORD && !lc_reading_shares(other, reading, i);
+    return reading->terms[i].kind == LC_TERM_WORD &&
+           !lc_reading_shares(other, reading, i);
 }
 
 /* The opposite of a's word i among the words that only b has. 0 if there is none. */
-static int find_opposite(const lc_reading *a, size_t i, const lc_reading *b, lc_swap *swap)
+static int find_opposite(const lc_reading *a, size_t i, const lc_reading *b,
+                         lc_swap *swap)
 {
-    struct span word = term_of(a, i), other = {NULL, 0};
+    lc_slice word = lc_term_slice(a, i), other = {NULL, 0};
     const struct row *row = listed_row(word, b, &other);
     for (size_t j = 0; j < b->term_count; j++) {
-        struct span candidate = term_of(b, j);
+        lc_slice candidate = lc_term_slice(b, j);
         int prefixed = 0;
         if (!is_own_word(b, j, a) || (row && !same(candidate, other)))
             continue;
         if (!row) {
             prefixed = negates(word, candidate) || negates(candidate, word);
-            if (!prefixed && !opposite_ends(word, candidate) && !opposite_ends(candidate, word))
+            if (!prefixed && !opposite_ends(word, candidate) &&
+                !opposite_ends(candidate, word))
                 continue;
         }
         *swap = (lc_swap){.a_at = a->terms[i].at,
@@ -150,7 +146,8 @@ static int find_opposite(const lc_reading *a, size_t i, const lc_reading *b, lc_
     return 0;
 }
 
-static size_t swaps_english(const lc_reading *a, const lc_reading *b, lc_swap *swaps, size_t room)
+static size_t swaps_english(const lc_reading *a, const lc_reading *b, lc_swap *swaps,
+                            size_t room)
 {
     size_t count = 0;
     for (size_t i = 0; i < a->term_count && count < room; i++)
@@ -159,7 +156,8 @@ static size_t swaps_english(const lc_reading *a, const lc_reading *b, lc_swap *s
     return count;
 }
 
-/* Which Han characters a text has, by the low bits of their third byte and second byte. */
+/* Which Han characters a text has, by the low bits of their third byte and second byte.
+ */
 typedef struct char_set {
     uint64_t bits[64];
 } char_set;
@@ -168,19 +166,20 @@ static void note_chars(const lc_reading *reading, char_set *set)
 {
     *set = (char_set){{0}};
     for (size_t i = 0; i < reading->term_count; i++) {
-        const unsigned char *at = (const unsigned char *)reading->text + reading->terms[i].at;
+        const unsigned char *at =
+            (const unsigned char *)reading->text + reading->terms[i].at;
         if (reading->terms[i].kind == LC_TERM_HAN)
             set->bits[at[1] & 63] |= (uint64_t)1 << (at[2] & 63);
     }
 }
 
-static int may_have(const char_set *set, struct span word)
+static int may_have(const char_set *set, lc_slice word)
 {
     const unsigned char *at = (const unsigned char *)word.text;
     return set->bits[at[1] & 63] >> (at[2] & 63) & 1;
 }
 
-static const char *find(const lc_reading *reading, struct span word)
+static const char *find(const lc_reading *reading, lc_slice word)
 {
     return memmem(reading->text, reading->size, word.text, word.size);
 }
@@ -200,7 +199,7 @@ static size_t term_at(const lc_reading *reading, size_t at)
 }
 
 /* Does `x` stand in a only and `y` in b only? */
-static int swapped(const lc_reading *a, const lc_reading *b, struct span x, struct span y,
+static int swapped(const lc_reading *a, const lc_reading *b, lc_slice x, lc_slice y,
                    lc_swap *swap)
 {
     const char *left = find(a, x), *right = left ? find(b, y) : NULL;
@@ -208,12 +207,14 @@ static int swapped(const lc_reading *a, const lc_reading *b, struct span x, stru
         return 0;
     swap->a_at = (uint32_t)(left - a->text), swap->a_size = (uint32_t)x.size;
     swap->b_at = (uint32_t)(right - b->text), swap->b_size = (uint32_t)y.size;
-    swap->anchored = anchored(a, term_at(a, swap->a_at), term_at(a, swap->a_at + swap->a_size), b,
-                              term_at(b, swap->b_at), term_at(b, swap->b_at + swap->b_size));
+    swap->anchored =
+        anchored(a, term_at(a, swap->a_at), term_at(a, swap->a_at + swap->a_size), b,
+                 term_at(b, swap->b_at), term_at(b, swap->b_at + swap->b_size));
     return 1;
 }
 
-static size_t swaps_chinese(const lc_reading *a, const lc_reading *b, lc_swap *swaps, size_t room)
+static size_t swaps_chinese(const lc_reading *a, const lc_reading *b, lc_swap *swaps,
+                            size_t room)
 {
     size_t count = 0;
     char_set in_a, in_b;
@@ -233,7 +234,8 @@ static size_t swaps_chinese(const lc_reading *a, const lc_reading *b, lc_swap *s
     return count;
 }
 
-size_t lc_swaps_find(const lc_reading *a, const lc_reading *b, lc_swap *swaps, size_t room)
+size_t lc_swaps_find(const lc_reading *a, const lc_reading *b, lc_swap *swaps,
+                     size_t room)
 {
     size_t count = swaps_english(a, b, swaps, room);
     return count + swaps_chinese(a, b, swaps + count, room - count);

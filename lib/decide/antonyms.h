@@ -1,6 +1,6 @@
 /*
- * Opposites that were exchanged: one question has a word, the other its opposite, and neither has
- * both.
+ * Opposites that were exchanged: one question has a word, the other its opposite, and
+ * neither has both.
  */
 #ifndef LC_DECIDE_ANTONYMS_H
 #define LC_DECIDE_ANTONYMS_H
@@ -16,9 +16,10 @@ typedef struct lc_swap {
 } lc_swap;
 
 /*
- * Writes up to `room` exchanges, in the order of a's words, and returns how many there are. Of
- * Chinese rows that overlap in the text only the first found counts.
+ * Writes up to `room` exchanges, in the order of a's words, and returns how many there
+ * are. Of Chinese rows that overlap in the text only the first found counts.
  */
-size_t lc_swaps_find(const lc_reading *a, const lc_reading *b, lc_swap *swaps, size_t room);
+size_t lc_swaps_find(const lc_reading *a, const lc_reading *b, lc_swap *swaps,
+                     size_t room);
 
 #endif

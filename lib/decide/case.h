@@ -1,7 +1,7 @@
 /*
- * One case before the rules: both questions as read, and what the call brought. Inside lib/decide only.
- * A rule is a function of the case: 1 is a veto, 0 none, negative want of memory; it may write a
- * detail of at most LC_DETAIL_SIZE - 1 bytes by lc_detail.
+ * One case before the rules: both questions as read, and what the call brought. Inside
+ * lib/decide only. A rule is a function of the case: 1 is a veto, 0 none, negative want
+ * of memory; it may write a detail of at most LC_DETAIL_SIZE - 1 bytes by lc_detail.
  */
 #ifndef LC_DECIDE_CASE_H
 #define LC_DECIDE_CASE_H
@@ -20,9 +20,11 @@ typedef struct lc_case {
     lc_verdict *verdict;
     lc_reading a, b; /* of question and candidate */
     lc_numbers a_numbers, b_numbers;
-    size_t a_negation, b_negation; /* terms of the first ones; term_count when there are none */
-    int odd_negations;             /* those of both add up to an odd number */
-    lc_swap swaps[LC_SWAPS_MAX];   /* opposites exchanged */
+    size_t a_negations, b_negations; /* how many */
+    size_t a_negation,
+        b_negation;    /* terms of the first ones; term_count when there are none */
+    int odd_negations; /* those of both add up to an odd number */
+    lc_swap swaps[LC_SWAPS_MAX]; /* opposites exchanged */
     size_t swap_count;
 } lc_case;
 
@@ -32,8 +34,7 @@ typedef int lc_rule_function(const lc_case *c, char *detail);
 #include "decide/rules.def"
 #undef LC_RULE
 
-/* "left / right", cut at a character's end to fit. */
-void lc_detail(char *detail, const char *left, size_t left_size, const char *right,
-               size_t right_size);
+/* "left / right", each cut at a character's end to fit; "-" stands for none. */
+void lc_detail(char *detail, lc_slice left, lc_slice right);
 
 #endif

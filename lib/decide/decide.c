@@ -1,4 +1,5 @@
-/* The verdict: hears the rules in the order of rules.def; the first veto stops the answer. */
+/* The verdict: hears the rules in the order of rules.def; the first veto stops the
+ * answer. */
 #include "decide/decide.h"
 
 #include "decide/case.h"
@@ -10,8 +11,8 @@
 #include <string.h>
 
 /* Chosen on labelled pairs: docs/decisions.md. */
-#define DEFAULT_THRESHOLD 0.97
-#define DEFAULT_FLOOR 0.92
+#define DEFAULT_THRESHOLD     0.97
+#define DEFAULT_FLOOR         0.92
 #define DEFAULT_SCORE_ENGLISH 1.3
 #define DEFAULT_SCORE_CHINESE 1.5
 
@@ -44,10 +45,11 @@ lc_rule lc_rule_find(const char *word)
 
 void lc_policy_init(lc_policy *policy)
 {
-    *policy = (lc_policy){.threshold = DEFAULT_THRESHOLD,
-                          .use_score = 1,
-                          .floor = DEFAULT_FLOOR,
-                          .score_threshold = {DEFAULT_SCORE_ENGLISH, DEFAULT_SCORE_CHINESE}};
+    *policy =
+        (lc_policy){.threshold = DEFAULT_THRESHOLD,
+                    .use_score = 1,
+                    .floor = DEFAULT_FLOOR,
+                    .score_threshold = {DEFAULT_SCORE_ENGLISH, DEFAULT_SCORE_CHINESE}};
 }
 
 static size_t cut(const char *text, size_t size, size_t room)
@@ -59,12 +61,14 @@ static size_t cut(const char *text, size_t size, size_t room)
     return room;
 }
 
-void lc_detail(char *detail, const char *left, size_t left_size, const char *right,
-               size_t right_size)
+void lc_detail(char *detail, lc_slice left, lc_slice right)
 {
-    size_t half = (LC_DETAIL_SIZE - 4) / 2;
-    snprintf(detail, LC_DETAIL_SIZE, "%.*s / %.*s", (int)cut(left, left_size, half), left,
-             (int)cut(right, right_size, half), right);
+    const size_t half = (LC_DETAIL_SIZE - 4) / 2;
+    const lc_slice none = {"-", 1};
+    left = left.text ? left : none;
+    right = right.text ? right : none;
+    snprintf(detail, LC_DETAIL_SIZE, "%.*s / %.*s", (int)cut(left.text, left.size, half),
+             left.text, (int)cut(right.text, right.size, half), right.text);
 }
 
 int lc_rule_unread(const lc_case *c, char *detail)
@@ -73,14 +77,16 @@ int lc_rule_unread(const lc_case *c, char *detail)
                     c->question->size > LC_TEXT_MAX || c->candidate->size > LC_TEXT_MAX;
     if (!truncated && !c->question->unknown && !c->candidate->unknown)
         return 0;
-    snprintf(detail, LC_DETAIL_SIZE, "%s", truncated ? "longer than what is read" : "unknown signs");
+    snprintf(detail, LC_DETAIL_SIZE, "%s",
+             truncated ? "longer than what is read" : "unknown signs");
     return 1;
 }
 
 static int can_score(const lc_case *c)
 {
-    return c->policy->use_score && !c->policy->threshold_is_users && c->question->states &&
-           c->candidate->states && c->question->dim == c->candidate->dim;
+    return c->policy->use_score && !c->policy->threshold_is_users &&
+           c->question->states && c->candidate->states &&
+           c->question->dim == c->candidate->dim;
 }
 
 /* NaN is not near. */
@@ -102,23 +108,25 @@ int lc_rule_score(const lc_case *c, char *detail)
     verdict->scored = 1;
     verdict->score = lc_score(verdict->features, c->policy->weights);
     verdict->score_threshold = c->policy->score_threshold[verdict->language];
-    snprintf(detail, LC_DETAIL_SIZE, "%.3f / %.3f", verdict->score, verdict->score_threshold);
+    snprintf(detail, LC_DETAIL_SIZE, "%.3f / %.3f", verdict->score,
+             verdict->score_threshold);
     return !(verdict->score >= verdict->score_threshold);
 }
 
 /* Texts past the limit are not read at all: their veto needs no reading. */
 static int read_side(const lc_side *side, lc_reading *reading, lc_numbers *numbers)
 {
-    int code = lc_reading_init(reading, side->text, side->size > LC_TEXT_MAX ? 0 : side->size);
+    int code =
+        lc_reading_init(reading, side->text, side->size > LC_TEXT_MAX ? 0 : side->size);
     return code ? code : lc_numbers_find(reading, numbers);
 }
 
 /* What several rules ask for. */
 static void note_polarity(lc_case *c)
 {
-    size_t in_a = lc_negations_count(&c->a, &c->a_negation);
-    size_t in_b = lc_negations_count(&c->b, &c->b_negation);
-    c->odd_negations = (in_a + in_b) % 2 != 0;
+    c->a_negations = lc_negations_count(&c->a, &c->a_negation);
+    c->b_negations = lc_negations_count(&c->b, &c->b_negation);
+    c->odd_negations = (c->a_negations + c->b_negations) % 2 != 0;
     c->swap_count = lc_swaps_find(&c->a, &c->b, c->swaps, LC_SWAPS_MAX);
 }
 

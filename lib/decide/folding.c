@@ -1,6 +1,6 @@
 /*
- * utf8proc does the Unicode work in one array of code points. ASCII, the common case, skips the
- * normalisation.
+ * utf8proc does the Unicode work in one array of code points. ASCII, the common case,
+ * skips the normalisation.
  */
 #include "decide/folding.h"
 

@@ -1,6 +1,6 @@
 /*
- * Text as it is compared: Unicode NFKC, characters that do not show left out, white space folded to
- * single spaces and trimmed, case kept. What is not UTF-8 counts as U+FFFD.
+ * Text as it is compared: Unicode NFKC, characters that do not show left out, white space
+ * folded to single spaces and trimmed, case kept. What is not UTF-8 counts as U+FFFD.
  */
 #ifndef LC_DECIDE_FOLDING_H
 #define LC_DECIDE_FOLDING_H

@@ -1,17 +1,17 @@
 /*
- * The limits are quantiles of beta distributions, found by bisection on the regularised incomplete beta
- * function, which its continued fraction gives (DLMF 8.17.22, evaluated by the modified Lentz method:
- * Thompson and Barnett, J. Comput. Phys. 64, 1986). Bisection because it cannot fail to converge
- * and nobody waits for it.
+ * The limits are quantiles of beta distributions, found by bisection on the regularised
+ * incomplete beta function, which its continued fraction gives (DLMF 8.17.22, evaluated
+ * by the modified Lentz method: Thompson and Barnett, J. Comput. Phys. 64, 1986).
+ * Bisection because it cannot fail to converge and nobody waits for it.
  */
 #include "decide/interval.h"
 
 #include <math.h>
 
 #define STEPS_MAX 100000 /* the fraction needs about sqrt(max(a, b)) */
-#define ENOUGH 1e-15
-#define TINY 1e-300
-#define HALVINGS 60
+#define ENOUGH    1e-15
+#define TINY      1e-300
+#define HALVINGS  60
 
 static double away_from_zero(double value)
 {
@@ -47,7 +47,8 @@ double lc_beta(double a, double b, double x)
 {
     if (x <= 0 || x >= 1)
         return x >= 1;
-    double front = exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * log(x) + b * log1p(-x));
+    double front =
+        exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * log(x) + b * log1p(-x));
     if (x < (a + 1) / (a + b + 2))
         return front * fraction(a, b, x) / a;
     return 1 - front * fraction(b, a, 1 - x) / b;
@@ -74,9 +75,12 @@ double lc_interval_upper(uint64_t hits, uint64_t trials, double confidence)
     return quantile((double)hits + 1, (double)(trials - hits), confidence);
 }
 
-void lc_interval(uint64_t hits, uint64_t trials, double confidence, double *low, double *high)
+void lc_interval(uint64_t hits, uint64_t trials, double confidence, double *low,
+                 double *high)
 {
     double tail = (1 - confidence) / 2;
-    *low = hits == 0 || hits > trials ? 0 : quantile((double)hits, (double)(trials - hits + 1), tail);
+    *low = hits == 0 || hits > trials
+               ? 0
+               : quantile((double)hits, (double)(trials - hits + 1), tail);
     *high = lc_interval_upper(hits, trials, 1 - tail);
 }

@@ -1,4 +1,5 @@
-/* Longest match at every place where a phrase may begin, by binary search in the sorted list. */
+/* Longest match at every place where a phrase may begin, by binary search in the sorted
+ * list. */
 #include "decide/marks.h"
 
 #include <string.h>
@@ -13,7 +14,8 @@ static int may_begin(const char *text, size_t at)
 {
     if (((unsigned char)text[at] & 0xc0) == 0x80 || text[at] == ' ')
         return 0;
-    return at == 0 || !is_letter(text[at]) || !(is_letter(text[at - 1]) || text[at - 1] == '\'');
+    return at == 0 || !is_letter(text[at]) ||
+           !(is_letter(text[at - 1]) || text[at - 1] == '\'');
 }
 
 static int may_end(const char *text, size_t end)
@@ -42,7 +44,8 @@ static int compare(const char *text, const char *phrase, size_t size)
 }
 
 /* The first phrase that is not below the first `size` bytes of text. */
-static size_t lower_bound(const lc_mark *marks, size_t count, const char *text, size_t size)
+static size_t lower_bound(const lc_mark *marks, size_t count, const char *text,
+                          size_t size)
 {
     size_t low = 0, high = count;
     while (low < high) {
@@ -55,7 +58,8 @@ static size_t lower_bound(const lc_mark *marks, size_t count, const char *text, 
     return low;
 }
 
-static const lc_mark *longest(const lc_mark *marks, size_t count, const char *text, size_t at)
+static const lc_mark *longest(const lc_mark *marks, size_t count, const char *text,
+                              size_t at)
 {
     const lc_mark *best = NULL;
     size_t best_size = 0, entry = entry_size(text + at);
@@ -76,14 +80,16 @@ void lc_marks_find(const lc_mark *marks, size_t mark_count, const lc_reading *re
 {
     found->count = 0;
     for (size_t at = 0; at < reading->size && found->count < LC_SIGHTINGS_MAX;) {
-        const lc_mark *mark =
-            may_begin(reading->text, at) ? longest(marks, mark_count, reading->text, at) : NULL;
+        const lc_mark *mark = may_begin(reading->text, at)
+                                  ? longest(marks, mark_count, reading->text, at)
+                                  : NULL;
         if (!mark) {
             at++;
             continue;
         }
         size_t size = mark->size;
-        found->list[found->count++] = (lc_sighting){mark->value, (uint32_t)at, (uint32_t)size};
+        found->list[found->count++] =
+            (lc_sighting){mark->value, (uint32_t)at, (uint32_t)size};
         at += size;
     }
 }
@@ -92,7 +98,8 @@ const lc_sighting *lc_sighting_alone(const lc_sightings *these, const lc_sightin
 {
     for (size_t i = 0; i < these->count; i++) {
         size_t j = 0;
-        while (j < those->count && strcmp(these->list[i].value, those->list[j].value) != 0)
+        while (j < those->count &&
+               strcmp(these->list[i].value, those->list[j].value) != 0)
             j++;
         if (j == those->count)
             return &these->list[i];
@@ -100,7 +107,15 @@ const lc_sighting *lc_sighting_alone(const lc_sightings *these, const lc_sightin
     return NULL;
 }
 
-int lc_marks_differ(const lc_mark *marks, size_t mark_count, const lc_case *c, char *detail)
+lc_slice lc_sighting_slice(const lc_reading *reading, const lc_sighting *sighting)
+{
+    if (!sighting)
+        return (lc_slice){NULL, 0};
+    return (lc_slice){reading->text + sighting->at, sighting->size};
+}
+
+int lc_marks_differ(const lc_mark *marks, size_t mark_count, const lc_case *c,
+                    char *detail)
 {
     lc_sightings in_a, in_b;
     lc_marks_find(marks, mark_count, &c->a, &in_a);
@@ -111,6 +126,6 @@ int lc_marks_differ(const lc_mark *marks, size_t mark_count, const lc_case *c, c
     const lc_sighting *right = lc_sighting_alone(&in_b, &in_a);
     if (!left || !right)
         return 0;
-    lc_detail(detail, c->a.text + left->at, left->size, c->b.text + right->at, right->size);
+    lc_detail(detail, lc_sighting_slice(&c->a, left), lc_sighting_slice(&c->b, right));
     return 1;
 }

@@ -1,7 +1,7 @@
 /*
- * Phrases of a list (a place, a currency, a day) found in a text. A list is sorted by its phrases'
- * bytes; several phrases may stand for one value. English phrases match whole words, the longest
- * phrase wins, and what one has covered is not read again.
+ * Phrases of a list (a place, a currency, a day) found in a text. A list is sorted by its
+ * phrases' bytes; several phrases may stand for one value. English phrases match whole
+ * words, the longest phrase wins, and what one has covered is not read again.
  */
 #ifndef LC_DECIDE_MARKS_H
 #define LC_DECIDE_MARKS_H
@@ -34,9 +34,14 @@ void lc_marks_find(const lc_mark *marks, size_t mark_count, const lc_reading *re
                    lc_sightings *found);
 
 /* The first of `these` whose value is not among `those`; NULL if none. */
-const lc_sighting *lc_sighting_alone(const lc_sightings *these, const lc_sightings *those);
+const lc_sighting *lc_sighting_alone(const lc_sightings *these,
+                                     const lc_sightings *those);
+
+/* Its bytes; none for NULL. */
+lc_slice lc_sighting_slice(const lc_reading *reading, const lc_sighting *sighting);
 
 /* 1 with a detail when each question has a value that the other lacks. */
-int lc_marks_differ(const lc_mark *marks, size_t mark_count, const lc_case *c, char *detail);
+int lc_marks_differ(const lc_mark *marks, size_t mark_count, const lc_case *c,
+                    char *detail);
 
 #endif

@@ -1,4 +1,5 @@
-/* Counting negations: each word of the list, unless an idiom stands around it or it asks (A不A). */
+/* Counting negations: each word of the list, unless an idiom stands around it or it asks
+ * (A不A). */
 #include "decide/negation.h"
 
 #include <string.h>
@@ -73,15 +74,18 @@ static int asks(const lc_reading *reading, size_t position)
 {
     if (position == 0 || position + 1 >= reading->term_count)
         return 0;
-    const lc_term *before = &reading->terms[position - 1], *behind = &reading->terms[position + 1];
+    const lc_term *before = &reading->terms[position - 1],
+                  *behind = &reading->terms[position + 1];
     return before->kind == LC_TERM_HAN && behind->kind == LC_TERM_HAN &&
            memcmp(reading->text + before->at, reading->text + behind->at, 3) == 0;
 }
 
 static int stands_alone(const lc_reading *reading, size_t at, size_t size)
 {
-    return !(is_letter(reading->text[at]) && at > 0 && is_letter(reading->text[at - 1])) &&
-           !(is_letter(reading->text[at + size - 1]) && is_letter(reading->text[at + size]));
+    return !(is_letter(reading->text[at]) && at > 0 &&
+             is_letter(reading->text[at - 1])) &&
+           !(is_letter(reading->text[at + size - 1]) &&
+             is_letter(reading->text[at + size]));
 }
 
 /* Does one of the idioms cover this term? */
@@ -92,7 +96,8 @@ static int in_idiom(const lc_reading *reading, const lc_term *term)
         for (size_t k = 0; k + term->size <= size && k <= term->at; k++) {
             size_t at = term->at - k;
             if (at + size <= reading->size && idioms[i][k] == reading->text[term->at] &&
-                memcmp(reading->text + at, idioms[i], size) == 0 && stands_alone(reading, at, size))
+                memcmp(reading->text + at, idioms[i], size) == 0 &&
+                stands_alone(reading, at, size))
                 return 1;
         }
     }

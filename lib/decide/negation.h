@@ -1,6 +1,7 @@
 /*
- * How often a text negates: no, not, n't, never, without; 不, 沒, 無, 未, 非, 別, 勿. Idioms in which the
- * word negates nothing (why not, whether or not, 是不是, 不但, 特別) are not counted.
+ * How often a text negates: no, not, n't, never, without; 不, 沒, 無, 未, 非, 別, 勿.
+ * Idioms in which the word negates nothing (why not, whether or not, 是不是, 不但, 特別)
+ * are not counted.
  */
 #ifndef LC_DECIDE_NEGATION_H
 #define LC_DECIDE_NEGATION_H

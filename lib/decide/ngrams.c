@@ -1,6 +1,7 @@
 /*
- * Both texts' n-grams are hashed into one sorted list that remembers the side; a run of equal hashes
- * is one n-gram with its two counts. With 64-bit hashes two n-grams of one text do not meet in practice.
+ * Both texts' n-grams are hashed into one sorted list that remembers the side; a run of
+ * equal hashes is one n-gram with its two counts. With 64-bit hashes two n-grams of one
+ * text do not meet in practice.
  */
 #include "decide/ngrams.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 
 #define SHORTEST 2
-#define LONGEST 4
+#define LONGEST  4
 
 /* The text's characters between two spaces; at most size + 2. */
 static size_t spread(const lc_reading *reading, uint32_t *characters)
@@ -20,13 +21,15 @@ static size_t spread(const lc_reading *reading, uint32_t *characters)
     size_t count = 0, length;
     characters[count++] = ' ';
     for (size_t at = 0; at < reading->size; at += length)
-        characters[count++] = lc_utf8_decode(reading->text + at, reading->size - at, &length);
+        characters[count++] =
+            lc_utf8_decode(reading->text + at, reading->size - at, &length);
     characters[count++] = ' ';
     return count;
 }
 
 /* Hashes with the side in their lowest bit. */
-static size_t hash_all(const uint32_t *characters, size_t count, uint64_t side, uint64_t *hashes)
+static size_t hash_all(const uint32_t *characters, size_t count, uint64_t side,
+                       uint64_t *hashes)
 {
     size_t written = 0;
     for (size_t i = 0; i < count; i++) {

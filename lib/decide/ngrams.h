@@ -4,7 +4,8 @@
 
 #include "decide/reading.h"
 
-/* 0 to 1 in *cosine: square-rooted counts, one space at each end. 0 or LLMCACHE_MEMORY. */
+/* 0 to 1 in *cosine: square-rooted counts, one space at each end. 0 or LLMCACHE_MEMORY.
+ */
 int lc_ngrams_cosine(const lc_reading *a, const lc_reading *b, double *cosine);
 
 #endif

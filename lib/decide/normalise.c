@@ -1,6 +1,7 @@
 /*
- * A phrase at the beginning is left out when a word ends with it and something is left behind it; what
- * follows it (commas, spaces) goes too. The end works the same way, its question mark stays.
+ * A phrase at the beginning is left out when a word ends with it and something is left
+ * behind it; what follows it (commas, spaces) goes too. The end works the same way, its
+ * question mark stays.
  */
 #include "decide/normalise.h"
 
@@ -34,7 +35,8 @@ struct span {
 
 static int is_letter(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '\'';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '\'';
 }
 
 /* Commas, stops and spaces, in ASCII and as Chinese has them. */
@@ -56,8 +58,8 @@ static struct span skip_pauses(struct span span)
     return span;
 }
 
-/* What is left behind one polite phrase at the beginning; the whole when there is none or nothing would
- * be left. */
+/* What is left behind one polite phrase at the beginning; the whole when there is none or
+ * nothing would be left. */
 static struct span cut_before(struct span span)
 {
     for (size_t i = 0; i < sizeof before / sizeof before[0]; i++) {

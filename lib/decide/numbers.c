@@ -1,7 +1,7 @@
 /*
- * Finding numbers. One cursor walks the terms; at each it tries Chinese numerals, English number words,
- * a Roman numeral and last the digits inside the term. What has been read as part of a number is not
- * read again.
+ * Finding numbers. One cursor walks the terms; at each it tries Chinese numerals, English
+ * number words, a Roman numeral and last the digits inside the term. What has been read
+ * as part of a number is not read again.
  */
 #include "decide/numbers.h"
 
@@ -50,7 +50,8 @@ struct found {
     lc_weight weight;
 };
 
-static const struct numeral *numeral_at(const lc_reading *reading, size_t at, size_t *length)
+static const struct numeral *numeral_at(const lc_reading *reading, size_t at,
+                                        size_t *length)
 {
     uint32_t cp = lc_utf8_decode(reading->text + at, reading->size - at, length);
     for (size_t i = 0; cp >= 0x3000 && i < sizeof numerals / sizeof numerals[0]; i++)
@@ -98,7 +99,8 @@ static size_t digits_from(const lc_reading *reading, size_t at)
     return count;
 }
 
-/* 12,345.6 and 3.10.2 and 9:15; leading zeros and the commas of thousands do not count, nor does
+/* 12,345.6 and 3.10.2 and 9:15; leading zeros and the commas of thousands do not count,
+ * nor does
  * ":00". */
 static void read_digits(const lc_reading *reading, size_t at, struct found *found)
 {
@@ -138,7 +140,8 @@ static void read_digits(const lc_reading *reading, size_t at, struct found *foun
 static void read_thousands(const lc_reading *reading, struct found *found)
 {
     const char *text = reading->text + found->end;
-    int ends = !(text[0] && ((text[1] >= 'a' && text[1] <= 'z') || is_digit(reading, found->end + 1)));
+    int ends = !(text[0] && ((text[1] >= 'a' && text[1] <= 'z') ||
+                             is_digit(reading, found->end + 1)));
     if (text[0] != 'k' || !ends || found->literal)
         return;
     found->value *= 1000;
@@ -147,14 +150,15 @@ static void read_thousands(const lc_reading *reading, struct found *found)
 }
 
 /*
- * Chinese numerals from `at`, with `found` holding the digits before them if any. 二〇二四 is read by
- * its places, 三千五 as 3500, 一萬五 as 15000. A bare 百, 千, 萬, 億 (百度, 千萬) is no number. 0 if none is
- * there.
+ * Chinese numerals from `at`, with `found` holding the digits before them if any.
+ * 二〇二四 is read by its places, 三千五 as 3500, 一萬五 as 15000. A bare 百, 千, 萬, 億
+ * (百度, 千萬) is no number. 0 if none is there.
  */
 static int read_chinese(const lc_reading *reading, size_t at, struct found *found)
 {
     double total = 0, section = 0, current = found->value, last_unit = 1;
-    int has_current = found->end > 0, begun = has_current, zero = 0, signs = 0, ones = !begun;
+    int has_current = found->end > 0, begun = has_current, zero = 0, signs = 0,
+        ones = !begun;
     size_t length;
     const struct numeral *numeral;
     for (;; at += length, signs++) {
@@ -190,7 +194,8 @@ static int read_chinese(const lc_reading *reading, size_t at, struct found *foun
     }
     if (signs == 0)
         return 0;
-    if (has_current && last_unit >= 100 && !zero && current < 10 && !is_digit(reading, at - 1))
+    if (has_current && last_unit >= 100 && !zero && current < 10 &&
+        !is_digit(reading, at - 1))
         current *= last_unit / 10;
     found->value = total + section + current;
     found->end = at;
@@ -209,7 +214,8 @@ static int follows(const lc_reading *reading, size_t at, const char *bytes)
 /* 第一, 一月, 一號 are ones that count; 十分 is "very" and 零售 is no number. */
 static int read_lone_numeral(const lc_reading *reading, size_t at, struct found *found)
 {
-    static const char *const counted[] = {"月", "號", "号", "點", "点", "樓", "楼", "年級", "年级"};
+    static const char *const counted[] = {"月", "號", "号",   "點",  "点",
+                                          "樓", "楼", "年級", "年级"};
     if ((follows(reading, at, "十分") && !follows(reading, at, "十分鐘") &&
          !follows(reading, at, "十分钟")) ||
         !read_chinese(reading, at, found))
@@ -240,7 +246,8 @@ static int is_unit_of_time(const lc_reading *reading, size_t term)
            lc_term_in(reading, term - 1, before, sizeof before / sizeof before[0]);
 }
 
-/* Number words from `term`, behind the digits `found` holds if any. 0 if none is there. */
+/* Number words from `term`, behind the digits `found` holds if any. 0 if none is there.
+ */
 static int read_english(const lc_reading *reading, size_t term, struct found *found)
 {
     double total = 0, part = found->value;
@@ -249,7 +256,8 @@ static int read_english(const lc_reading *reading, size_t term, struct found *fo
     for (; (word = word_at(reading, term)); term++, count++) {
         if ((count > 0 || found->end > 0) && !joined(reading, found->end, term))
             break;
-        if (is_unit_of_time(reading, term) || (count == 0 && has_part && word->kind != TIMES))
+        if (is_unit_of_time(reading, term) ||
+            (count == 0 && has_part && word->kind != TIMES))
             break;
         if (word->kind == TIMES) {
             part = (has_part ? part : 1) * word->value;
@@ -257,8 +265,9 @@ static int read_english(const lc_reading *reading, size_t term, struct found *fo
                 total += part, part = 0;
             has_part = part > 0;
         } else {
-            int fits = !has_part || (part >= 100 && word->value < 100) ||
-                       (part >= 20 && part < 100 && (long)part % 10 == 0 && word->value < 10);
+            int fits =
+                !has_part || (part >= 100 && word->value < 100) ||
+                (part >= 20 && part < 100 && (long)part % 10 == 0 && word->value < 10);
             if (!fits)
                 break;
             part += word->value;
@@ -269,7 +278,8 @@ static int read_english(const lc_reading *reading, size_t term, struct found *fo
             count++;
             break;
         }
-        if (part >= 100 && lc_term_is(reading, term + 1, "and") && word_at(reading, term + 2)) {
+        if (part >= 100 && lc_term_is(reading, term + 1, "and") &&
+            word_at(reading, term + 2)) {
             term++;
             found->end = reading->terms[term].at + reading->terms[term].size;
         }
@@ -280,7 +290,8 @@ static int read_english(const lc_reading *reading, size_t term, struct found *fo
     found->literal = 0;
     found->key = key_of(found->value);
     if (found->weight != LC_FIRM)
-        found->weight = count == 1 && lc_term_is(reading, term - 1, "one") ? LC_WEAK : LC_PLAIN;
+        found->weight =
+            count == 1 && lc_term_is(reading, term - 1, "one") ? LC_WEAK : LC_PLAIN;
     return 1;
 }
 
@@ -291,7 +302,8 @@ static int read_roman(const lc_reading *reading, size_t at, struct found *found)
     int value = 0;
     if (!term->upper || term->size > 7)
         return 0;
-    if (term->size == 1 && (at == 0 || !reading->terms[at - 1].capital || reading->terms[at - 1].opens))
+    if (term->size == 1 &&
+        (at == 0 || !reading->terms[at - 1].capital || reading->terms[at - 1].opens))
         return 0;
     for (uint32_t i = 0, last = 0; i < term->size; i++) {
         char c = reading->text[term->at + term->size - 1 - i];
@@ -301,8 +313,10 @@ static int read_roman(const lc_reading *reading, size_t at, struct found *found)
         value += worth < last ? -(int)worth : (int)worth;
         last = worth > last ? worth : last;
     }
-    *found = (struct found){
-        .value = value, .end = term->at + term->size, .key = key_of(value), .weight = LC_PLAIN};
+    *found = (struct found){.value = value,
+                            .end = term->at + term->size,
+                            .key = key_of(value),
+                            .weight = LC_PLAIN};
     return 1;
 }
 
@@ -329,7 +343,8 @@ static int keep(const lc_reading *reading, lc_numbers *numbers, size_t term, siz
     return 0;
 }
 
-/* The first number at or behind byte `from` that begins in this term. 0 if there is none. */
+/* The first number at or behind byte `from` that begins in this term. 0 if there is none.
+ */
 static int read_number(const lc_reading *reading, size_t term, size_t from, size_t *at,
                        struct found *found)
 {
@@ -338,7 +353,8 @@ static int read_number(const lc_reading *reading, size_t term, size_t from, size
     *at = here->at;
     if (here->kind == LC_TERM_HAN)
         return read_lone_numeral(reading, here->at, found);
-    if (from <= here->at && (read_english(reading, term, found) || read_roman(reading, term, found)))
+    if (from <= here->at &&
+        (read_english(reading, term, found) || read_roman(reading, term, found)))
         return 1;
     for (size_t i = from > here->at ? from : here->at; i < here->at + here->size; i++) {
         if (!is_digit(reading, i))
@@ -364,7 +380,8 @@ int lc_numbers_find(const lc_reading *reading, lc_numbers *numbers)
     *numbers = (lc_numbers){0};
     for (size_t term = 0; term < reading->term_count; term++) {
         const lc_term *here = &reading->terms[term];
-        while (from < here->at + here->size && (from <= here->at || here->kind == LC_TERM_WORD) &&
+        while (from < here->at + here->size &&
+               (from <= here->at || here->kind == LC_TERM_WORD) &&
                read_number(reading, term, from, &at, &found)) {
             if (keep(reading, numbers, term, at, &found)) {
                 lc_numbers_done(numbers);
@@ -390,10 +407,12 @@ int lc_numbers_have(const lc_numbers *numbers, uint64_t key)
     return 0;
 }
 
-const lc_number *lc_numbers_alone(const lc_numbers *these, const lc_numbers *those, lc_weight weight)
+const lc_number *lc_numbers_alone(const lc_numbers *these, const lc_numbers *those,
+                                  lc_weight weight)
 {
     for (size_t i = 0; i < these->count; i++)
-        if (these->list[i].weight >= weight && !lc_numbers_have(those, these->list[i].key))
+        if (these->list[i].weight >= weight &&
+            !lc_numbers_have(those, these->list[i].key))
             return &these->list[i];
     return NULL;
 }

@@ -1,9 +1,9 @@
 /*
- * The numbers a text names, as values: 1,000 and 一千 and "one thousand" are one number; so are 2nd,
- * second and 第二. Versions and times keep their points and colons (3.10 is not 3.1, 9:15 is not
- * 9:45). Found: decimal digits, also inside words (CD-3320, C23), English number words and ordinals,
- * Roman numerals of names (Henry VIII), Chinese numerals of both scripts, alone or mixed with
- * digits (3萬5千).
+ * The numbers a text names, as values: 1,000 and 一千 and "one thousand" are one number;
+ * so are 2nd, second and 第二. Versions and times keep their points and colons (3.10 is
+ * not 3.1, 9:15 is not 9:45). Found: decimal digits, also inside words (CD-3320, C23),
+ * English number words and ordinals, Roman numerals of names (Henry VIII), Chinese
+ * numerals of both scripts, alone or mixed with digits (3萬5千).
  */
 #ifndef LC_DECIDE_NUMBERS_H
 #define LC_DECIDE_NUMBERS_H
@@ -33,8 +33,10 @@ typedef struct lc_numbers {
 int lc_numbers_find(const lc_reading *reading, lc_numbers *numbers);
 void lc_numbers_done(lc_numbers *numbers); /* accepts a zeroed one */
 
-/* The first number of `these` of at least this weight that is not among `those` at all; NULL if none. */
-const lc_number *lc_numbers_alone(const lc_numbers *these, const lc_numbers *those, lc_weight weight);
+/* The first number of `these` of at least this weight that is not among `those` at all;
+ * NULL if none. */
+const lc_number *lc_numbers_alone(const lc_numbers *these, const lc_numbers *those,
+                                  lc_weight weight);
 
 int lc_numbers_have(const lc_numbers *numbers, uint64_t key);
 

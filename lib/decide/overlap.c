@@ -1,11 +1,12 @@
-/* Shared terms first, because they are cheap; then n-grams, which forgive other endings of words. */
+/* Shared terms first, because they are cheap; then n-grams, which forgive other endings
+ * of words. */
 #include "decide/overlap.h"
 
 #include "decide/negation.h"
 #include "decide/ngrams.h"
 
-#define SAME_LOOKS 0.7
-#define SAME_TERMS 0.8
+#define SAME_LOOKS         0.7
+#define SAME_TERMS         0.8
 #define SAME_TERMS_CHINESE 0.75 /* a word of two characters is two terms */
 
 /* The share of a's terms, negations left out, that b has. */

@@ -1,4 +1,5 @@
-/* The question's type by its first question word; none and an auxiliary in front: yes or no. */
+/* The question's type by its first question word; none and an auxiliary in front: yes or
+ * no. */
 #include "decide/question_type.h"
 
 #include <string.h>
@@ -25,20 +26,22 @@ static const struct row chinese[] = {
 };
 
 static const char *const auxiliaries[] = {
-    "am", "are",   "can",  "could", "did",    "do",  "does", "had",  "has",   "have", "is",
-    "may", "might", "must", "shall", "should", "was", "were", "will", "would",
+    "am", "are", "can",   "could", "did",   "do",     "does", "had",  "has",  "have",
+    "is", "may", "might", "must",  "shall", "should", "was",  "were", "will", "would",
 };
 
 /* "how many", "how long": asks for a quantity. */
 static const char *const quantities[] = {
-    "big", "deep", "far", "fast", "heavy", "high", "large", "long", "many", "much", "often", "old", "tall", "wide",
+    "big",  "deep", "far",  "fast",  "heavy", "high", "large",
+    "long", "many", "much", "often", "old",   "tall", "wide",
 };
 
 /* Not names when they have a capital: the score's own list. */
 static const char *const function_words[] = {
-    "a",  "am", "an", "are", "at", "can", "could", "did", "do", "does", "had", "has", "have", "how", "i", "if", "in",
-    "is", "it", "my", "on", "should", "the", "was", "were", "what", "when", "where", "which", "who", "why", "will",
-    "would",
+    "a",     "am",    "an",  "are",    "at",   "can",   "could", "did",  "do",
+    "does",  "had",   "has", "have",   "how",  "i",     "if",    "in",   "is",
+    "it",    "my",    "on",  "should", "the",  "was",   "were",  "what", "when",
+    "where", "which", "who", "why",    "will", "would",
 };
 
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
@@ -69,7 +72,8 @@ static lc_question_type type_english(const lc_reading *reading, size_t *at)
 /* "Is called what" holds the letters of "why": 稱為什麼, 成為什麼. */
 static int is_called_what(const lc_reading *reading, const char *found)
 {
-    static const char *const before[] = {"稱", "称", "成", "作", "列", "改", "名", "視", "视", "譯", "译", "認", "认"};
+    static const char *const before[] = {"稱", "称", "成", "作", "列", "改", "名",
+                                         "視", "视", "譯", "译", "認", "认"};
     size_t at = (size_t)(found - reading->text);
     for (size_t i = 0; i < COUNT(before); i++)
         if (at >= 3 && memcmp(found - 3, before[i], 3) == 0)
@@ -80,7 +84,8 @@ static int is_called_what(const lc_reading *reading, const char *found)
 /* 在哪一年, 在哪個國家 ask for a year, a country. */
 static int is_which(const char *found, const char *word)
 {
-    static const char *const behind[] = {"一", "個", "个", "年", "位", "種", "种", "些", "場", "场", "國", "国"};
+    static const char *const behind[] = {"一", "個", "个", "年", "位", "種",
+                                         "种", "些", "場", "场", "國", "国"};
     if (strcmp(word, "在哪") != 0 && strcmp(word, "去哪") != 0)
         return 0;
     for (size_t i = 0; i < COUNT(behind); i++)
@@ -93,7 +98,8 @@ static lc_question_type type_chinese(const lc_reading *reading)
 {
     for (size_t row = 0; row < COUNT(chinese); row++) {
         const char *found = strstr(reading->text, chinese[row].word);
-        if (found && !(chinese[row].type == LC_ASKS_WHY && is_called_what(reading, found)) &&
+        if (found &&
+            !(chinese[row].type == LC_ASKS_WHY && is_called_what(reading, found)) &&
             !is_which(found, chinese[row].word))
             return chinese[row].type;
     }
@@ -104,7 +110,8 @@ lc_question_type lc_question_type_of(const lc_reading *reading, int *leads)
 {
     size_t at = 0;
     int is_chinese = reading->han_count > 0;
-    lc_question_type type = is_chinese ? type_chinese(reading) : type_english(reading, &at);
+    lc_question_type type =
+        is_chinese ? type_chinese(reading) : type_english(reading, &at);
     if (leads)
         *leads = is_chinese || (at < reading->term_count && reading->terms[at].opens);
     return type;

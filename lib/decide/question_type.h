@@ -1,4 +1,5 @@
-/* What a question asks for: a reason, a time, a place, a person, a quantity, a way, a thing, a yes. */
+/* What a question asks for: a reason, a time, a place, a person, a quantity, a way, a
+ * thing, a yes. */
 #ifndef LC_DECIDE_QUESTION_TYPE_H
 #define LC_DECIDE_QUESTION_TYPE_H
 
@@ -16,11 +17,13 @@ typedef enum lc_question_type {
     LC_ASKS_YES
 } lc_question_type;
 
-/* By its first question word; `leads` (may be NULL) tells whether that word begins a sentence, which in
- * English tells a question ("when does it open") from a clause ("when it opens"). */
+/* By its first question word; `leads` (may be NULL) tells whether that word begins a
+ * sentence, which in English tells a question ("when does it open") from a clause ("when
+ * it opens"). */
 lc_question_type lc_question_type_of(const lc_reading *reading, int *leads);
 
-/* Both known, different, and one of them a reason, a time, a place, a person or a quantity. */
+/* Both known, different, and one of them a reason, a time, a place, a person or a
+ * quantity. */
 int lc_question_types_differ(lc_question_type a, lc_question_type b);
 
 /* An article, a pronoun, a question word or an auxiliary: no name by its capital. */

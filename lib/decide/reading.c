@@ -1,4 +1,5 @@
-/* Making a reading: the folded code points are written back as lower-case UTF-8 while terms are cut. */
+/* Making a reading: the folded code points are written back as lower-case UTF-8 while
+ * terms are cut. */
 #include "decide/reading.h"
 
 #include "base/memory.h"
@@ -18,19 +19,22 @@ int lc_is_han(uint32_t cp)
 static int is_word(int32_t cp)
 {
     if (cp < 0x80)
-        return (cp >= '0' && cp <= '9') || (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z');
+        return (cp >= '0' && cp <= '9') || (cp >= 'a' && cp <= 'z') ||
+               (cp >= 'A' && cp <= 'Z');
     utf8proc_category_t category = utf8proc_category(cp);
     return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO;
 }
 
 static int is_upper(int32_t cp)
 {
-    return cp < 0x80 ? cp >= 'A' && cp <= 'Z' : utf8proc_category(cp) == UTF8PROC_CATEGORY_LU;
+    return cp < 0x80 ? cp >= 'A' && cp <= 'Z'
+                     : utf8proc_category(cp) == UTF8PROC_CATEGORY_LU;
 }
 
 static int is_lower(int32_t cp)
 {
-    return cp < 0x80 ? cp >= 'a' && cp <= 'z' : utf8proc_category(cp) == UTF8PROC_CATEGORY_LL;
+    return cp < 0x80 ? cp >= 'a' && cp <= 'z'
+                     : utf8proc_category(cp) == UTF8PROC_CATEGORY_LL;
 }
 
 static int32_t to_lower(int32_t cp)
@@ -65,7 +69,8 @@ static size_t cut_term(lc_reading *reading, const int32_t *cps, size_t count, si
     lc_term *term = &reading->terms[reading->term_count++];
     int lowers = 0, uppers = 0;
     size_t start = i;
-    *term = (lc_term){.at = (uint32_t)reading->size, .capital = (unsigned char)is_upper(cps[i])};
+    *term = (lc_term){.at = (uint32_t)reading->size,
+                      .capital = (unsigned char)is_upper(cps[i])};
     if (lc_is_han((uint32_t)cps[i])) {
         term->kind = LC_TERM_HAN;
         reading->han_count++;
@@ -94,7 +99,8 @@ static void cut(lc_reading *reading, const int32_t *cps, size_t count)
             opens = 0;
             continue;
         }
-        if (ends_sentence(cps[i]) && (i + 1 == count || cps[i + 1] == ' ' || cps[i] == 0x3002))
+        if (ends_sentence(cps[i]) &&
+            (i + 1 == count || cps[i + 1] == ' ' || cps[i] == 0x3002))
             opens = 1;
         put(reading, cps[i++]);
     }
@@ -133,7 +139,8 @@ int lc_reading_init(lc_reading *reading, const char *text, size_t size)
         goto out;
     for (uint32_t i = 0; i < reading->term_count; i++)
         reading->sorted[i] = i;
-    qsort_r(reading->sorted, reading->term_count, sizeof *reading->sorted, by_bytes, reading);
+    qsort_r(reading->sorted, reading->term_count, sizeof *reading->sorted, by_bytes,
+            reading);
     code = 0;
 out:
     lc_free(cps);
@@ -178,6 +185,25 @@ int lc_reading_contains(const lc_reading *reading, const char *bytes, size_t siz
     return memmem(reading->text, reading->size, bytes, size) != NULL;
 }
 
+lc_slice lc_term_slice(const lc_reading *reading, size_t position)
+{
+    if (position >= reading->term_count)
+        return (lc_slice){NULL, 0};
+    const lc_term *term = &reading->terms[position];
+    return (lc_slice){reading->text + term->at, term->size};
+}
+
+int lc_term_same(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
+{
+    lc_slice x = lc_term_slice(a, i), y = lc_term_slice(b, j);
+    return x.text && y.text && x.size == y.size && memcmp(x.text, y.text, x.size) == 0;
+}
+
+int lc_border_same(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
+{
+    return lc_term_same(a, i, b, j) || (i >= a->term_count && j >= b->term_count);
+}
+
 int lc_term_is(const lc_reading *reading, size_t position, const char *word)
 {
     if (position >= reading->term_count)
@@ -187,7 +213,8 @@ int lc_term_is(const lc_reading *reading, size_t position, const char *word)
            memcmp(reading->text + term->at, word, term->size) == 0;
 }
 
-int lc_term_in(const lc_reading *reading, size_t position, const char *const *words, size_t count)
+int lc_term_in(const lc_reading *reading, size_t position, const char *const *words,
+               size_t count)
 {
     if (position >= reading->term_count)
         return 0;
@@ -195,8 +222,8 @@ int lc_term_in(const lc_reading *reading, size_t position, const char *const *wo
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order =
-            compare(words[middle], strlen(words[middle]), reading->text + term->at, term->size);
+        int order = compare(words[middle], strlen(words[middle]),
+                            reading->text + term->at, term->size);
         if (order == 0)
             return 1;
         if (order < 0)

@@ -1,7 +1,9 @@
 /*
- * A word was exchanged for its opposite. Two ways lead back to the same question: a negation besides
- * ("not correct", "incorrect"), and a degree exchanged besides ("more dependent", "less independent").
- * Only exchanges between the same neighbours count, since 開 and 關 are also parts of other words.
+ * A word was exchanged for its opposite. Two ways lead back to the same question: a
+ * negation besides
+ * ("not correct", "incorrect"), and a degree exchanged besides ("more dependent", "less
+ * independent"). Only exchanges between the same neighbours count, since 開 and 關 are
+ * also parts of other words.
  */
 #include "decide/case.h"
 
@@ -32,7 +34,7 @@ int lc_rule_antonym(const lc_case *c, char *detail)
     }
     if (!found || (degrees > 0 && words == 2) || c->odd_negations)
         return 0;
-    lc_detail(detail, c->a.text + found->a_at, found->a_size, c->b.text + found->b_at,
-              found->b_size);
+    lc_detail(detail, (lc_slice){c->a.text + found->a_at, found->a_size},
+              (lc_slice){c->b.text + found->b_at, found->b_size});
     return 1;
 }

@@ -1,4 +1,5 @@
-/* Different days, months, seasons or feasts: each question names one that the other lacks. */
+/* Different days, months, seasons or feasts: each question names one that the other
+ * lacks. */
 #include "decide/marks.h"
 
 static const lc_mark marks[] = {

@@ -1,6 +1,6 @@
 /*
- * One or the other is not both: one question has "or" and no "and", the other the reverse, and the
- * rest is the same.
+ * One or the other is not both: one question has "or" and no "and", the other the
+ * reverse, and the rest is the same.
  */
 #include "decide/overlap.h"
 
@@ -23,7 +23,8 @@ static int has_any(const lc_reading *reading, const char *const *words, size_t c
 static struct joins joins_of(const lc_reading *reading)
 {
     static const char *const either[] = {"or", "either", "或者", "還是", "还是", "或"};
-    static const char *const both[] = {"and", "both", "simultaneously", "同時", "同时", "和", "與", "与", "及"};
+    static const char *const both[] = {
+        "and", "both", "simultaneously", "同時", "同时", "和", "與", "与", "及"};
     return (struct joins){has_any(reading, either, sizeof either / sizeof either[0]),
                           has_any(reading, both, sizeof both / sizeof both[0])};
 }
@@ -37,6 +38,7 @@ int lc_rule_conjunction(const lc_case *c, char *detail)
     int code = lc_overlap_same(c, &same);
     if (code || !same)
         return code;
-    lc_detail(detail, left ? "or" : "and", left ? 2 : 3, left ? "and" : "or", left ? 3 : 2);
+    static const lc_slice either = {"or", 2}, both = {"and", 3};
+    lc_detail(detail, left ? either : both, left ? both : either);
     return 1;
 }

@@ -1,16 +1,15 @@
 /*
- * From and to exchanged: "Tainan to Chiayi" and "Chiayi to Tainan" have the same words and all but the
- * same vector. Every marker (directions.def) makes a route from one operand to another; two routes are
- * exchanged when each one's start is the other's end, and more of them agrees that way than the
- * straight way. Operands have no known length, so agreement is counted in terms from the marker on.
+ * From and to exchanged: "Tainan to Chiayi" and "Chiayi to Tainan" have the same words
+ * and all but the same vector. Every marker (directions.def) makes a route from one
+ * operand to another; two routes are exchanged when each one's start is the other's end,
+ * and more of them agrees that way than the straight way. Operands have no known length,
+ * so agreement is counted in terms from the marker on.
  */
 #include "decide/case.h"
 
-#include <string.h>
-
-#define ROUTES_MAX 16
+#define ROUTES_MAX  16
 #define OPERAND_MAX 6 /* terms compared */
-#define REACH_MAX 4   /* terms before "than" in which its left side is looked for */
+#define REACH_MAX   4 /* terms before "than" in which its left side is looked for */
 
 enum class { MOVE, COMPARE, EFFECT, MINUS, PASSIVE };
 enum role { FROM, TO, REACH };
@@ -25,7 +24,8 @@ static const struct marker {
 #undef LC_DIRECTION
 };
 
-/* A thing beside a marker: the terms from `at` on to the right, or from `at` to the left. */
+/* A thing beside a marker: the terms from `at` on to the right, or from `at` to the left.
+ */
 struct operand {
     size_t at; /* term_count or more: nothing is there */
     enum { LEFT, RIGHT, AMONG } side;
@@ -47,7 +47,8 @@ static const struct marker *marker_at(const lc_reading *reading, size_t term)
 /* The term right of `at`, articles, possessives and further markers (換成) skipped. */
 static struct operand right_of(const lc_reading *reading, size_t at)
 {
-    static const char *const skipped[] = {"a", "an", "her", "his", "my", "our", "the", "their", "your"};
+    static const char *const skipped[] = {"a",   "an",  "her",   "his", "my",
+                                          "our", "the", "their", "your"};
     at++;
     while (lc_term_in(reading, at, skipped, sizeof skipped / sizeof skipped[0]) ||
            marker_at(reading, at))
@@ -58,7 +59,8 @@ static struct operand right_of(const lc_reading *reading, size_t at)
 /* The term left of `at`, further markers (轉給) and verbs of giving (寄給) skipped. */
 static size_t left_of(const lc_reading *reading, size_t at)
 {
-    static const char *const giving[] = {"交", "传", "借", "傳", "匯", "卖", "寄", "汇", "賣", "还", "送", "還"};
+    static const char *const giving[] = {"交", "传", "借", "傳", "匯", "卖",
+                                         "寄", "汇", "賣", "还", "送", "還"};
     at--;
     while (at < reading->term_count &&
            (lc_term_in(reading, at, giving, sizeof giving / sizeof giving[0]) ||
@@ -67,8 +69,10 @@ static size_t left_of(const lc_reading *reading, size_t at)
     return at;
 }
 
-/* Where the route into marker `at` starts: behind the text's own FROM, else on the marker's left. */
-static struct operand start_of(const lc_reading *reading, size_t at, const struct marker *marker)
+/* Where the route into marker `at` starts: behind the text's own FROM, else on the
+ * marker's left. */
+static struct operand start_of(const lc_reading *reading, size_t at,
+                               const struct marker *marker)
 {
     for (size_t i = 0; i < reading->term_count && marker->role == TO; i++) {
         const struct marker *other = marker_at(reading, i);
@@ -84,26 +88,18 @@ static size_t find_routes(const lc_reading *reading, struct route *routes)
     for (size_t i = 0; i < reading->term_count && count < ROUTES_MAX; i++) {
         const struct marker *marker = marker_at(reading, i);
         if (marker && marker->role != FROM)
-            routes[count++] = (struct route){
-                marker->class, start_of(reading, i, marker), right_of(reading, i)};
+            routes[count++] = (struct route){marker->class, start_of(reading, i, marker),
+                                             right_of(reading, i)};
     }
     return count;
 }
 
-static int same_term(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
-{
-    if (i >= a->term_count || j >= b->term_count)
-        return 0;
-    const lc_term *left = &a->terms[i], *right = &b->terms[j];
-    return left->size == right->size &&
-           memcmp(a->text + left->at, b->text + right->at, left->size) == 0;
-}
-
 /* Terms that agree from both positions on, in steps of +1 or -1. */
-static size_t run(const lc_reading *a, size_t i, const lc_reading *b, size_t j, size_t step)
+static size_t run(const lc_reading *a, size_t i, const lc_reading *b, size_t j,
+                  size_t step)
 {
     size_t length = 0;
-    while (length < OPERAND_MAX && same_term(a, i, b, j))
+    while (length < OPERAND_MAX && lc_term_same(a, i, b, j))
         i += step, j += step, length++;
     return length;
 }
@@ -120,12 +116,13 @@ static size_t meet(const lc_reading *a, size_t left, const lc_reading *b, size_t
 static size_t among(const lc_reading *a, size_t left, const lc_reading *b, size_t right)
 {
     for (size_t back = 0; back < REACH_MAX && left - back < a->term_count; back++)
-        if (same_term(a, left - back, b, right))
+        if (lc_term_same(a, left - back, b, right))
             return 1;
     return 0;
 }
 
-static size_t agreement(const lc_reading *a, struct operand x, const lc_reading *b, struct operand y)
+static size_t agreement(const lc_reading *a, struct operand x, const lc_reading *b,
+                        struct operand y)
 {
     if (x.side == AMONG || y.side == AMONG) {
         if (x.side == y.side)
@@ -158,9 +155,8 @@ int lc_rule_direction(const lc_case *c, char *detail)
         for (size_t j = 0; j < b_count; j++) {
             if (!exchanged(&c->a, &a_routes[i], &c->b, &b_routes[j]))
                 continue;
-            const lc_term *left = &c->a.terms[a_routes[i].to.at];
-            const lc_term *right = &c->b.terms[b_routes[j].to.at];
-            lc_detail(detail, c->a.text + left->at, left->size, c->b.text + right->at, right->size);
+            lc_detail(detail, lc_term_slice(&c->a, a_routes[i].to.at),
+                      lc_term_slice(&c->b, b_routes[j].to.at));
             return 1;
         }
     return 0;

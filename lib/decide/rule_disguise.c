@@ -1,7 +1,8 @@
 /*
- * A word of letters from two alphabets that look alike ("pаypal" with a Cyrillic а) is another word to the
- * encoder and to every list here, and the same to a reader. On one side only, it is not answered from
- * memory. Units and formulae (μm, ΔT) are such words too, and stand on both sides.
+ * A word of letters from two alphabets that look alike ("pаypal" with a Cyrillic а) is
+ * another word to the encoder and to every list here, and the same to a reader. On one
+ * side only, it is not answered from memory. Units and formulae (μm, ΔT) are such words
+ * too, and stand on both sides.
  */
 #include "base/utf8.h"
 #include "decide/case.h"
@@ -40,12 +41,8 @@ static size_t find(const lc_reading *reading, const lc_reading *other)
 int lc_rule_disguise(const lc_case *c, char *detail)
 {
     size_t in_a = find(&c->a, &c->b), in_b = find(&c->b, &c->a);
-    int left = in_a < c->a.term_count, right = in_b < c->b.term_count;
-    if (!left && !right)
+    if (in_a == c->a.term_count && in_b == c->b.term_count)
         return 0;
-    const lc_reading *reading = left ? &c->a : &c->b;
-    const lc_term *term = &reading->terms[left ? in_a : in_b];
-    lc_detail(detail, left ? reading->text + term->at : "-", left ? term->size : 1,
-              left ? "-" : reading->text + term->at, left ? 1 : term->size);
+    lc_detail(detail, lc_term_slice(&c->a, in_a), lc_term_slice(&c->b, in_b));
     return 1;
 }

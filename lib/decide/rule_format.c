@@ -1,6 +1,6 @@
 /*
- * The answer is asked for in another form, length or for another reader: one question asks for
- * something (as a table, briefly, for beginners) that the other does not.
+ * The answer is asked for in another form, length or for another reader: one question
+ * asks for something (as a table, briefly, for beginners) that the other does not.
  */
 #include "decide/marks.h"
 
@@ -17,7 +17,6 @@ int lc_rule_format(const lc_case *c, char *detail)
     const lc_sighting *right = lc_sighting_alone(&in_b, &in_a);
     if (!left && !right)
         return 0;
-    lc_detail(detail, left ? c->a.text + left->at : "-", left ? left->size : 1,
-              right ? c->b.text + right->at : "-", right ? right->size : 1);
+    lc_detail(detail, lc_sighting_slice(&c->a, left), lc_sighting_slice(&c->b, right));
     return 1;
 }

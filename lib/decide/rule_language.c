@@ -1,6 +1,7 @@
 /*
- * The answer is asked for in another language, natural or of programming: each question names one that
- * the other lacks, or one asks for it ("in French", 用日文) and the other does not name it.
+ * The answer is asked for in another language, natural or of programming: each question
+ * names one that the other lacks, or one asks for it ("in French", 用日文) and the other
+ * does not name it.
  */
 #include "decide/marks.h"
 
@@ -12,7 +13,8 @@ static const lc_mark marks[] = {
 
 static int is_asked_for(const lc_reading *reading, const lc_sighting *language)
 {
-    static const char *const before[] = {" in ", " into ", " using ", "用", "以", "成", "翻", "譯", "译", "為", "为"};
+    static const char *const before[] = {" in ", " into ", " using ", "用", "以", "成",
+                                         "翻",   "譯",     "译",      "為", "为"};
     for (size_t i = 0; i < sizeof before / sizeof before[0]; i++) {
         size_t size = strlen(before[i]);
         if (language->at >= size &&
@@ -48,7 +50,6 @@ int lc_rule_language(const lc_case *c, char *detail)
     }
     if (!left && !right)
         return 0;
-    lc_detail(detail, left ? c->a.text + left->at : "-", left ? left->size : 1,
-              right ? c->b.text + right->at : "-", right ? right->size : 1);
+    lc_detail(detail, lc_sighting_slice(&c->a, left), lc_sighting_slice(&c->b, right));
     return 1;
 }

@@ -1,7 +1,7 @@
 /*
- * What stands for itself must stand on both sides: quoted strings, code, URLs, e-mail addresses, file
- * names, identifiers, flags. A literal is there when the other text holds its letters anywhere, quoted
- * or not.
+ * What stands for itself must stand on both sides: quoted strings, code, URLs, e-mail
+ * addresses, file names, identifiers, flags. A literal is there when the other text holds
+ * its letters anywhere, quoted or not.
  */
 #include "decide/case.h"
 
@@ -14,17 +14,20 @@ struct literal {
 
 static const struct {
     const char *open, *close;
-    int ascii_only; /* in Chinese they also stand around translated titles, which paraphrases vary */
+    int ascii_only; /* in Chinese they also stand around translated titles, which
+                       paraphrases vary */
 } quotes[] = {
-    {"`", "`", 0}, {"\"", "\"", 0}, {"「", "」", 0}, {"『", "』", 0}, {"“", "”", 1}, {"‘", "’", 1},
+    {"`", "`", 0},   {"\"", "\"", 0}, {"「", "」", 0},
+    {"『", "』", 0}, {"“", "”", 1},   {"‘", "’", 1},
 };
 
 /* What code files and sites end with; "it.then" is a missing space. */
 static const char *const endings[] = {
-    "ai", "app", "c", "cc", "cfg", "cn", "com", "conf", "cpp", "css", "csv", "dev", "dll", "doc", "docx", "edu",
-    "exe", "gov", "h", "html", "io", "ini", "java", "jpg", "js", "json", "log", "md", "mp3", "mp4", "net", "org",
-    "pdf", "php", "png", "py", "rs", "sh", "sql", "toml", "ts", "tw", "txt", "uk", "wav", "xls", "xlsx", "xml",
-    "yaml", "yml", "zip",
+    "ai",   "app", "c",    "cc",   "cfg",  "cn",  "com",  "conf", "cpp",  "css", "csv",
+    "dev",  "dll", "doc",  "docx", "edu",  "exe", "gov",  "h",    "html", "io",  "ini",
+    "java", "jpg", "js",   "json", "log",  "md",  "mp3",  "mp4",  "net",  "org", "pdf",
+    "php",  "png", "py",   "rs",   "sh",   "sql", "toml", "ts",   "tw",   "txt", "uk",
+    "wav",  "xls", "xlsx", "xml",  "yaml", "yml", "zip",
 };
 
 static int is_letter(char c)
@@ -59,7 +62,8 @@ static int quoted(const lc_reading *reading, size_t at, struct literal *literal)
         size_t begin = at + strlen(quotes[i].open);
         const char *end = strstr(reading->text + begin, quotes[i].close);
         size_t size = end ? (size_t)(end - reading->text) - begin : 0;
-        if (size > 0 && !(quotes[i].ascii_only && !is_ascii(reading->text + begin, size))) {
+        if (size > 0 &&
+            !(quotes[i].ascii_only && !is_ascii(reading->text + begin, size))) {
             *literal = (struct literal){begin, size, 1};
             return 1;
         }
@@ -79,7 +83,8 @@ static int ends_like_a_file(const char *run, size_t size)
     while (dot > 0 && run[dot - 1] != '.')
         dot--;
     for (size_t i = 0; dot > 1 && i < sizeof endings / sizeof endings[0]; i++)
-        if (strlen(endings[i]) == size - dot && memcmp(run + dot, endings[i], size - dot) == 0)
+        if (strlen(endings[i]) == size - dot &&
+            memcmp(run + dot, endings[i], size - dot) == 0)
             return 1;
     return 0;
 }
@@ -127,7 +132,8 @@ static int next_literal(const lc_reading *reading, size_t *from, struct literal 
             continue;
         }
         at += literal->size;
-        if (looks_like_code(reading->text + literal->at, literal->size) || starts(reading, at, "()")) {
+        if (looks_like_code(reading->text + literal->at, literal->size) ||
+            starts(reading, at, "()")) {
             *from = at;
             return 1;
         }
@@ -143,12 +149,14 @@ static int is_held(const lc_reading *other, const char *text, size_t size, int i
         return 1;
     while (part > 0 && (text[part - 1] == '_' || is_alnum(text[part - 1])))
         part--;
-    return !is_quoted && part > 0 && text[part - 1] == '.' && !ends_like_a_file(text, size) &&
+    return !is_quoted && part > 0 && text[part - 1] == '.' &&
+           !ends_like_a_file(text, size) &&
            lc_reading_contains(other, text + part, size - part);
 }
 
 /* Finds a literal of `reading` that `other` does not hold. */
-static int alone(const lc_reading *reading, const lc_reading *other, struct literal *literal)
+static int alone(const lc_reading *reading, const lc_reading *other,
+                 struct literal *literal)
 {
     size_t from = 0;
     while (next_literal(reading, &from, literal))
@@ -163,7 +171,8 @@ int lc_rule_literal(const lc_case *c, char *detail)
     int in_a = alone(&c->a, &c->b, &left), in_b = alone(&c->b, &c->a, &right);
     if (!(in_a && in_b) && !(in_a && !left.quoted) && !(in_b && !right.quoted))
         return 0;
-    lc_detail(detail, in_a ? c->a.text + left.at : "-", in_a ? left.size : 1,
-              in_b ? c->b.text + right.at : "-", in_b ? right.size : 1);
+    lc_slice none = {NULL, 0};
+    lc_detail(detail, in_a ? (lc_slice){c->a.text + left.at, left.size} : none,
+              in_b ? (lc_slice){c->b.text + right.at, right.size} : none);
     return 1;
 }

@@ -1,17 +1,20 @@
 /*
- * Different names: each question has a capitalised word, not the first of its sentence, that the other
- * lacks in any case. Texts in title case or capitals say nothing by a capital.
+ * Different names: each question has a capitalised word, not the first of its sentence,
+ * that the other lacks in any case. Texts in title case or capitals say nothing by a
+ * capital.
  */
 #include "decide/case.h"
 
 #include <string.h>
 
 static const char *const not_names[] = {
-    "a",   "am",  "an",   "and", "are",  "as",   "at",    "be",   "but",  "by",    "can",  "could", "did",
-    "do",  "does", "for",  "from", "had",  "has",  "have",  "he",   "how",  "i",     "i'd",  "i'll",  "i'm",
-    "i've", "if",  "in",   "is",  "it",   "its",  "my",    "no",   "not",  "of",    "ok",   "on",    "or",
-    "please", "she", "should", "so", "that", "the", "they", "this", "to", "was", "we", "were", "what",
-    "when", "where", "which", "who", "why", "will", "with", "would", "yes", "you",
+    "a",     "am",   "an",    "and",    "are",  "as",     "at",   "be",   "but",
+    "by",    "can",  "could", "did",    "do",   "does",   "for",  "from", "had",
+    "has",   "have", "he",    "how",    "i",    "i'd",    "i'll", "i'm",  "i've",
+    "if",    "in",   "is",    "it",     "its",  "my",     "no",   "not",  "of",
+    "ok",    "on",   "or",    "please", "she",  "should", "so",   "that", "the",
+    "they",  "this", "to",    "was",    "we",   "were",   "what", "when", "where",
+    "which", "who",  "why",   "will",   "with", "would",  "yes",  "you",
 };
 
 static int is_function_word(const lc_reading *reading, size_t i)
@@ -22,8 +25,8 @@ static int is_function_word(const lc_reading *reading, size_t i)
 static int is_name(const lc_reading *reading, size_t i)
 {
     const lc_term *term = &reading->terms[i];
-    return term->kind == LC_TERM_WORD && term->capital && !term->opens && term->size > 1 &&
-           !is_function_word(reading, i);
+    return term->kind == LC_TERM_WORD && term->capital && !term->opens &&
+           term->size > 1 && !is_function_word(reading, i);
 }
 
 /* Function words have capitals too, or there are capitals only. */
@@ -36,15 +39,8 @@ static int is_title(const lc_reading *reading)
         functions += term->capital && !term->opens && term->size > 1 && !term->upper &&
                      is_function_word(reading, i);
     }
-    return functions > 1 || (reading->term_count > 2 && upper * 4 > reading->term_count * 3);
-}
-
-static int same(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
-{
-    if (i >= a->term_count || j >= b->term_count)
-        return i >= a->term_count && j >= b->term_count;
-    const lc_term *x = &a->terms[i], *y = &b->terms[j];
-    return x->size == y->size && memcmp(a->text + x->at, b->text + y->at, x->size) == 0;
+    return functions > 1 ||
+           (reading->term_count > 2 && upper * 4 > reading->term_count * 3);
 }
 
 /* ATM, ATMs, ATM's; Load, Loading. */
@@ -52,7 +48,8 @@ static int is_form_of(const lc_reading *a, size_t i, const lc_reading *b, size_t
 {
     const lc_term *x = &a->terms[i], *y = &b->terms[j];
     size_t size = x->size < y->size ? x->size : y->size;
-    const char *rest = x->size > y->size ? a->text + x->at + size : b->text + y->at + size;
+    const char *rest =
+        x->size > y->size ? a->text + x->at + size : b->text + y->at + size;
     size_t rest_size = x->size + y->size - 2 * size;
     return memcmp(a->text + x->at, b->text + y->at, size) == 0 &&
            (rest_size <= 2 || (rest_size == 3 && memcmp(rest, "ing", 3) == 0));
@@ -68,11 +65,12 @@ static int is_alone(const lc_reading *reading, size_t i, const lc_reading *other
     return 1;
 }
 
-/* Between the same words: on one side in English; on both in Chinese, which writes foreign names now
- * in Latin and now in Han letters. */
+/* Between the same words: on one side in English; on both in Chinese, which writes
+ * foreign names now in Latin and now in Han letters. */
 static int in_one_place(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
 {
-    int before = same(a, i - 1, b, j - 1), behind = same(a, i + 1, b, j + 1);
+    int before = lc_border_same(a, i - 1, b, j - 1),
+        behind = lc_border_same(a, i + 1, b, j + 1);
     return a->han_count > 0 || b->han_count > 0 ? before && behind : before || behind;
 }
 
@@ -87,8 +85,7 @@ int lc_rule_name(const lc_case *c, char *detail)
         for (size_t j = 0; j < b->term_count; j++) {
             if (!is_alone(b, j, a) || !in_one_place(a, i, b, j))
                 continue;
-            const lc_term *x = &a->terms[i], *y = &b->terms[j];
-            lc_detail(detail, a->text + x->at, x->size, b->text + y->at, y->size);
+            lc_detail(detail, lc_term_slice(a, i), lc_term_slice(b, j));
             return 1;
         }
     }

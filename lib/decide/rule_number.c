@@ -1,13 +1,15 @@
 /*
- * Different numbers: each question names one that the other lacks, or one names a number in digits
- * that the other lacks, or the same thing is counted as one here and as more there. Other numbers on
- * one side only are left to the score, because paraphrases drop and add them (第一 and 首).
+ * Different numbers: each question names one that the other lacks, or one names a number
+ * in digits that the other lacks, or the same thing is counted as one here and as more
+ * there. Other numbers on one side only are left to the score, because paraphrases drop
+ * and add them (第一 and 首).
  */
 #include "decide/case.h"
 
 #include <string.h>
 
-/* Do the words behind both numbers begin alike (room, rooms)? Han characters: are they the same? */
+/* Do the words behind both numbers begin alike (room, rooms)? Han characters: are they
+ * the same? */
 static int counts_the_same(const lc_reading *a, const lc_number *x, const lc_reading *b,
                            const lc_number *y)
 {
@@ -20,13 +22,21 @@ static int counts_the_same(const lc_reading *a, const lc_number *x, const lc_rea
 }
 
 /* A lone one of b that counts what `number` counts in a. */
-static const lc_number *article(const lc_reading *a, const lc_number *number, const lc_reading *b,
-                                const lc_numbers *numbers)
+static const lc_number *article(const lc_reading *a, const lc_number *number,
+                                const lc_reading *b, const lc_numbers *numbers)
 {
     for (size_t i = 0; number && i < numbers->count; i++)
-        if (numbers->list[i].weight == LC_WEAK && counts_the_same(a, number, b, &numbers->list[i]))
+        if (numbers->list[i].weight == LC_WEAK &&
+            counts_the_same(a, number, b, &numbers->list[i]))
             return &numbers->list[i];
     return NULL;
+}
+
+static lc_slice slice_of(const lc_reading *reading, const lc_number *number)
+{
+    if (!number)
+        return (lc_slice){NULL, 0};
+    return (lc_slice){reading->text + number->at, number->size};
 }
 
 int lc_rule_number(const lc_case *c, char *detail)
@@ -43,7 +53,6 @@ int lc_rule_number(const lc_case *c, char *detail)
     }
     if (!left && !right)
         return 0;
-    lc_detail(detail, left ? c->a.text + left->at : "-", left ? left->size : 1,
-              right ? c->b.text + right->at : "-", right ? right->size : 1);
+    lc_detail(detail, slice_of(&c->a, left), slice_of(&c->b, right));
     return 1;
 }

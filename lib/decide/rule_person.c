@@ -1,24 +1,15 @@
 /*
- * Another person by a pronoun: between the same words one question has "her" and the other a name, or
- * he and she stand exchanged.
+ * Another person by a pronoun: between the same words one question has "her" and the
+ * other a name, or he and she stand exchanged.
  */
 #include "decide/case.h"
 
-#include <string.h>
-
-static const char *const pronouns[] = {"he", "her", "hers", "herself", "him", "himself", "his", "she"};
+static const char *const pronouns[] = {"he",  "her",     "hers", "herself",
+                                       "him", "himself", "his",  "she"};
 
 static int is_pronoun(const lc_reading *reading, size_t i)
 {
     return lc_term_in(reading, i, pronouns, sizeof pronouns / sizeof pronouns[0]);
-}
-
-static int same(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
-{
-    if (i >= a->term_count || j >= b->term_count)
-        return i >= a->term_count && j >= b->term_count;
-    const lc_term *x = &a->terms[i], *y = &b->terms[j];
-    return x->size == y->size && memcmp(a->text + x->at, b->text + y->at, x->size) == 0;
 }
 
 /* Do a pronoun of `a` and a pronoun or name of `b` stand between the same two words? */
@@ -27,7 +18,9 @@ static int find(const lc_reading *a, const lc_reading *b, size_t *at, size_t *wi
     for (size_t i = 0; i < a->term_count; i++) {
         for (size_t j = 0; is_pronoun(a, i) && j < b->term_count; j++) {
             int person = is_pronoun(b, j) || (b->terms[j].capital && !b->terms[j].opens);
-            if (!person || same(a, i, b, j) || !same(a, i - 1, b, j - 1) || !same(a, i + 1, b, j + 1))
+            if (!person || lc_term_same(a, i, b, j) ||
+                !lc_border_same(a, i - 1, b, j - 1) ||
+                !lc_border_same(a, i + 1, b, j + 1))
                 continue;
             *at = i, *with = j;
             return 1;
@@ -41,7 +34,6 @@ int lc_rule_person(const lc_case *c, char *detail)
     size_t i, j;
     if (!find(&c->a, &c->b, &i, &j) && !find(&c->b, &c->a, &j, &i))
         return 0;
-    const lc_term *x = &c->a.terms[i], *y = &c->b.terms[j];
-    lc_detail(detail, c->a.text + x->at, x->size, c->b.text + y->at, y->size);
+    lc_detail(detail, lc_term_slice(&c->a, i), lc_term_slice(&c->b, j));
     return 1;
 }

@@ -1,21 +1,26 @@
 /*
- * Who does it to whom: "Did Ann call Bob" and "Was Ann called by Bob" begin with the same person, but
- * in the passive that is who it was done to. Where the one text is passive and the other is not, the
- * same first word means exchanged roles, if who does it is named in the other text too.
+ * Who does it to whom: "Did Ann call Bob" and "Was Ann called by Bob" begin with the same
+ * person, but in the passive that is who it was done to. Where the one text is passive
+ * and the other is not, the same first word means exchanged roles, if who does it is
+ * named in the other text too.
  */
 #include "decide/case.h"
 
-#include <string.h>
-
 #define TERMS_MAX 16 /* longer texts have more than one verb */
 
-static const char *const articles[] = {"a", "an", "his", "her", "my", "our", "that", "the", "their", "this", "your"};
-static const char *const auxiliaries[] = {"are", "can", "could", "did", "do", "does", "had", "has", "have", "is", "may", "might", "must", "should", "was", "were", "will", "would"};
+static const char *const articles[] = {"a",    "an",  "his",   "her",  "my",  "our",
+                                       "that", "the", "their", "this", "your"};
+static const char *const auxiliaries[] = {
+    "are", "can", "could", "did",  "do",     "does", "had",  "has",  "have",
+    "is",  "may", "might", "must", "should", "was",  "were", "will", "would"};
 static const char *const copulas[] = {"are", "be", "been", "being", "is", "was", "were"};
 
-static const char *const no_nouns[] = {"how", "i", "it", "that", "there", "they", "this", "we", "what", "when", "where", "which", "who", "why", "you"};
+static const char *const no_nouns[] = {"how",   "i",     "it",  "that", "there",
+                                       "they",  "this",  "we",  "what", "when",
+                                       "where", "which", "who", "why",  "you"};
 
-#define IN(reading, at, list) lc_term_in(reading, at, list, sizeof(list) / sizeof(list)[0])
+#define IN(reading, at, list) \
+    lc_term_in(reading, at, list, sizeof(list) / sizeof(list)[0])
 
 static size_t skip_articles(const lc_reading *reading, size_t at)
 {
@@ -30,7 +35,8 @@ static size_t subject_of(const lc_reading *reading)
     return skip_articles(reading, IN(reading, 0, auxiliaries) ? 1 : 0);
 }
 
-/* Who does it in a passive text: the term behind "by"; term_count if it is not passive. */
+/* Who does it in a passive text: the term behind "by"; term_count if it is not passive.
+ */
 static size_t agent_of(const lc_reading *reading)
 {
     int copula = 0;
@@ -42,22 +48,16 @@ static size_t agent_of(const lc_reading *reading)
     return reading->term_count;
 }
 
-static int same(const lc_reading *a, size_t i, const lc_reading *b, size_t j)
-{
-    if (i >= a->term_count || j >= b->term_count)
-        return 0;
-    const lc_term *x = &a->terms[i], *y = &b->terms[j];
-    return x->size == y->size && memcmp(a->text + x->at, b->text + y->at, x->size) == 0;
-}
-
 static int exchanged(const lc_reading *passive, const lc_reading *active)
 {
     size_t agent = agent_of(passive), subject = subject_of(active);
     if (passive->term_count > TERMS_MAX || agent >= passive->term_count ||
         agent_of(active) < active->term_count)
         return 0;
-    return !IN(active, subject, no_nouns) && same(passive, subject_of(passive), active, subject) &&
-           !same(passive, agent, active, subject) && lc_reading_shares(active, passive, agent);
+    return !IN(active, subject, no_nouns) &&
+           lc_term_same(passive, subject_of(passive), active, subject) &&
+           !lc_term_same(passive, agent, active, subject) &&
+           lc_reading_shares(active, passive, agent);
 }
 
 int lc_rule_role(const lc_case *c, char *detail)
@@ -65,6 +65,7 @@ int lc_rule_role(const lc_case *c, char *detail)
     int left = exchanged(&c->a, &c->b);
     if (!left && !exchanged(&c->b, &c->a))
         return 0;
-    lc_detail(detail, left ? "by" : "-", left ? 2 : 1, left ? "-" : "by", left ? 1 : 2);
+    static const lc_slice by = {"by", 2}, none = {NULL, 0};
+    lc_detail(detail, left ? by : none, left ? none : by);
     return 1;
 }

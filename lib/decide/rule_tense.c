@@ -1,6 +1,6 @@
 /*
- * Another time or stage: one question asks what is, the other what used to be or is becoming, and the
- * rest is the same.
+ * Another time or stage: one question asks what is, the other what used to be or is
+ * becoming, and the rest is the same.
  */
 #include "decide/marks.h"
 #include "decide/overlap.h"
@@ -18,7 +18,6 @@ int lc_rule_tense(const lc_case *c, char *detail)
     const lc_sighting *right = lc_sighting_alone(&in_b, &in_a);
     if ((!left && !right) || !lc_overlap_within(c))
         return 0;
-    lc_detail(detail, left ? c->a.text + left->at : "-", left ? left->size : 1,
-              right ? c->b.text + right->at : "-", right ? right->size : 1);
+    lc_detail(detail, lc_sighting_slice(&c->a, left), lc_sighting_slice(&c->b, right));
     return 1;
 }

@@ -1,29 +1,57 @@
 /*
- * Questions about now: their answers do not last, so they are not shared by meaning, and what is kept
- * of them is kept for a short time.
+ * Questions about now: their answers do not last, so they are not shared by meaning, and
+ * what is kept of them is kept for a short time.
  */
 #include "decide/marks.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define STORY_TERMS 10
-#define STORY_HAN 30
+#define STORY_TERMS   10
+#define STORY_HAN     30
 #define STATEMENT_HAN 15
 
 static const lc_mark marks[] = {
 #include "decide/volatile.def"
 };
 
-/* Words before a mark that take its meaning of now: electric current, "what do I do now". */
+/* Words before a mark that take its meaning of now: electric current, "what do I do now".
+ */
 static int is_idiom(const lc_reading *reading, const lc_sighting *mark)
 {
     static const char *const idioms[] = {
-        "alternating current", "direct current", "electric current", "electrical current",
-        "ocean current", "rip current", "do now", "what now", "by now", "just now", "until now",
-        "up to now", "and now", "but now", "before now", "not up to date", "not current",
-        "出現在", "出现在", "發現在", "发现在", "呈現在", "呈现在", "表現在", "表现在", "實現在",
-        "实现在", "體現在", "体现在", "展現在", "展现在", "浮現在",
+        "alternating current",
+        "direct current",
+        "electric current",
+        "electrical current",
+        "ocean current",
+        "rip current",
+        "do now",
+        "what now",
+        "by now",
+        "just now",
+        "until now",
+        "up to now",
+        "and now",
+        "but now",
+        "before now",
+        "not up to date",
+        "not current",
+        "出現在",
+        "出现在",
+        "發現在",
+        "发现在",
+        "呈現在",
+        "呈现在",
+        "表現在",
+        "表现在",
+        "實現在",
+        "实现在",
+        "體現在",
+        "体现在",
+        "展現在",
+        "展现在",
+        "浮現在",
     };
     if (strcmp(mark->value, "told") == 0 && mark->at + mark->size < reading->size &&
         strncmp(reading->text + mark->at, "current account", 15) == 0)
@@ -41,20 +69,22 @@ static int is_idiom(const lc_reading *reading, const lc_sighting *mark)
 static int asks(const lc_reading *reading)
 {
     static const char *const openers[] = {
-        "any", "are", "can", "check", "could", "did", "do", "does", "find", "get", "give", "has", "have", "how",
-        "how's", "is", "list", "show", "tell", "was", "were", "what", "what's", "whats", "when", "where",
-        "which", "who", "who's", "why", "will", "would",
+        "any",  "are",   "can",   "check", "could", "did",  "do",     "does",
+        "find", "get",   "give",  "has",   "have",  "how",  "how's",  "is",
+        "list", "show",  "tell",  "was",   "were",  "what", "what's", "whats",
+        "when", "where", "which", "who",   "who's", "why",  "will",   "would",
     };
-    static const char *const signs[] = {"?",  "嗎", "吗", "什", "甚", "多少", "幾", "几", "如何", "怎", "哪",
-                                        "誰", "谁", "何", "請", "请", "幫", "帮", "查", "告", "呢", "是否"};
+    static const char *const signs[] = {
+        "?",  "嗎", "吗", "什", "甚", "多少", "幾", "几", "如何", "怎", "哪",
+        "誰", "谁", "何", "請", "请", "幫",   "帮", "查", "告",   "呢", "是否"};
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
         if (lc_reading_contains(reading, signs[i], strlen(signs[i])))
             return 1;
     return lc_term_in(reading, 0, openers, sizeof openers / sizeof openers[0]);
 }
 
-/* A long text, in English one that speaks of its writer, tells what happened: its "yesterday" does
- * not make it a question about now. */
+/* A long text, in English one that speaks of its writer, tells what happened: its
+ * "yesterday" does not make it a question about now. */
 static int is_story(const lc_reading *reading)
 {
     static const char *const persons[] = {"i", "i'm", "i've", "me", "my", "we"};
@@ -87,8 +117,7 @@ int lc_rule_volatile(const lc_case *c, char *detail)
     const lc_sighting *left = about_now(&c->a, &in_a), *right = about_now(&c->b, &in_b);
     if (!left && !right)
         return 0;
-    lc_detail(detail, left ? c->a.text + left->at : "-", left ? left->size : 1,
-              right ? c->b.text + right->at : "-", right ? right->size : 1);
+    lc_detail(detail, lc_sighting_slice(&c->a, left), lc_sighting_slice(&c->b, right));
     return 1;
 }
 

@@ -8,7 +8,8 @@
 #define ALIKE 0.8
 #define LANES 16
 
-/* Sums in lanes of their own, so that a compiler may use vectors without changing the result. */
+/* Sums in lanes of their own, so that a compiler may use vectors without changing the
+ * result. */
 static float dot(const float *a, const float *b, size_t dim)
 {
     float lanes[LANES] = {0};
@@ -46,8 +47,8 @@ static double leftover_of(const lc_side *side, const lc_side *other)
             continue;
         float best = -1;
         for (size_t j = 0; j < piece_count(other); j++) {
-            float product =
-                dot(side->states + i * side->dim, other->states + j * side->dim, side->dim);
+            float product = dot(side->states + i * side->dim,
+                                other->states + j * side->dim, side->dim);
             best = product > best ? product : best;
         }
         sum += (double)best;
@@ -96,8 +97,8 @@ int lc_features_find(const lc_case *c, double features[LC_FEATURE_COUNT])
     features[LC_FEATURE_ALIKE] = odd && alike >= ALIKE;
     features[LC_FEATURE_ANTONYM] = has_listed_swap(c);
     features[LC_FEATURE_NAME] = has_own_name(&c->a, &c->b) && has_own_name(&c->b, &c->a);
-    features[LC_FEATURE_QUESTION] =
-        lc_question_types_differ(lc_question_type_of(&c->a, NULL), lc_question_type_of(&c->b, NULL));
+    features[LC_FEATURE_QUESTION] = lc_question_types_differ(
+        lc_question_type_of(&c->a, NULL), lc_question_type_of(&c->b, NULL));
     features[LC_FEATURE_DIRECTION] = lc_rule_direction(c, detail) > 0;
     return 0;
 }

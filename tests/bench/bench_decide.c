@@ -1,10 +1,12 @@
 /*
- * What the shipped decision does on labelled pairs, with the local encoder: per set and for all of them,
- * how many are served, how many of those and of all requests are wrong with 95 % Clopper-Pearson limits,
- * beside plain cosine at the same number of hits; what each rule stops, and what happens without it.
+ * What the shipped decision does on labelled pairs, with the local encoder: per set and
+ * for all of them, how many are served, how many of those and of all requests are wrong
+ * with 95 % Clopper-Pearson limits, beside plain cosine at the same number of hits; what
+ * each rule stops, and what happens without it.
  *
  *   LLMCACHE_MODELS_FOLDER  where the model is; unset: the usual folder
- *   LLMCACHE_BENCH_SCORES   two score thresholds to try instead of the shipped ones: "1.2 1.6"
+ *   LLMCACHE_BENCH_SCORES   two score thresholds to try instead of the shipped ones:
+ * "1.2 1.6"
  */
 #include "decide/decide.h"
 #include "decide/interval.h"
@@ -68,7 +70,8 @@ static double cpu_us(void)
     return (double)clock() * 1e6 / CLOCKS_PER_SEC;
 }
 
-/* ---- Deciding ----------------------------------------------------------------------------------- */
+/* ---- Deciding
+ * ----------------------------------------------------------------------------------- */
 
 static void decide_all(run *r, lc_embedder *embedder, const labelled_set *set)
 {
@@ -97,14 +100,17 @@ static void decide_all(run *r, lc_embedder *embedder, const labelled_set *set)
     r->set_count++;
 }
 
-/* ---- Tables ------------------------------------------------------------------------------------- */
+/* ---- Tables
+ * -------------------------------------------------------------------------------------
+ */
 
 static void print_rate(size_t hits, size_t trials)
 {
     double low, high;
     lc_interval(hits, trials, CONFIDENCE, &low, &high);
     if (trials)
-        printf(" %6.2f %% (%5.2f to %5.2f)", 100.0 * (double)hits / (double)trials, 100 * low, 100 * high);
+        printf(" %6.2f %% (%5.2f to %5.2f)", 100.0 * (double)hits / (double)trials,
+               100 * low, 100 * high);
     else
         printf(" %27s", "-");
 }
@@ -130,12 +136,14 @@ static struct counts served_by_default(const run *r, int set, uint32_t off)
 
 static int by_similarity(const void *x, const void *y)
 {
-    double a = (*(const outcome *const *)x)->similarity, b = (*(const outcome *const *)y)->similarity;
+    double a = (*(const outcome *const *)x)->similarity,
+           b = (*(const outcome *const *)y)->similarity;
     return (a < b) - (a > b);
 }
 
 /* Plain cosine that serves as many: the nearest ones. */
-static struct counts served_by_cosine(const run *r, int set, size_t hits, double *threshold)
+static struct counts served_by_cosine(const run *r, int set, size_t hits,
+                                      double *threshold)
 {
     struct counts counts = {0};
     size_t count = 0;
@@ -155,8 +163,9 @@ static struct counts served_by_cosine(const run *r, int set, size_t hits, double
 
 static void print_head(const char *title)
 {
-    printf("\n%s\n%-20s %6s %6s %8s %7s %28s %28s %28s\n", title, "", "pairs", "true", "hit rate", "hits",
-           "true pairs served", "wrong among hits", "wrong among requests");
+    printf("\n%s\n%-20s %6s %6s %8s %7s %28s %28s %28s\n", title, "", "pairs", "true",
+           "hit rate", "hits", "true pairs served", "wrong among hits",
+           "wrong among requests");
 }
 
 static void print_sets(const run *r)
@@ -180,8 +189,8 @@ static void print_sets(const run *r)
 /* True pairs a veto costs, false pairs it stops, and what all would be without it. */
 static void print_rules(const run *r)
 {
-    printf("\n%-14s %26s %26s %34s\n", "rule", "true pairs it stops", "false pairs it stops",
-           "without it: hits, wrong among them");
+    printf("\n%-14s %26s %26s %34s\n", "rule", "true pairs it stops",
+           "false pairs it stops", "without it: hits, wrong among them");
     size_t total[2] = {0, 0}, any[2] = {0, 0};
     for (size_t i = 0; i < r->count; i++) {
         total[r->outcomes[i].label]++;
@@ -192,20 +201,23 @@ static void print_rules(const run *r)
         for (size_t i = 0; i < r->count; i++)
             stopped[r->outcomes[i].label] += r->outcomes[i].vetoes >> rule & 1;
         struct counts without = served_by_default(r, -1, 1u << rule);
-        printf("%-14s %10zu (%6.2f %% of all) %10zu (%6.2f %% of all) %7zu", lc_rule_word((lc_rule)rule),
-               stopped[1], 100.0 * (double)stopped[1] / (double)total[1], stopped[0],
+        printf("%-14s %10zu (%6.2f %% of all) %10zu (%6.2f %% of all) %7zu",
+               lc_rule_word((lc_rule)rule), stopped[1],
+               100.0 * (double)stopped[1] / (double)total[1], stopped[0],
                100.0 * (double)stopped[0] / (double)total[0], without.hits);
         print_rate(without.wrong, without.hits);
         putchar('\n');
     }
-    printf("%-14s %10zu (%6.2f %% of all) %10zu (%6.2f %% of all)\n", "all vetoes", any[1],
-           100.0 * (double)any[1] / (double)total[1], any[0], 100.0 * (double)any[0] / (double)total[0]);
+    printf("%-14s %10zu (%6.2f %% of all) %10zu (%6.2f %% of all)\n", "all vetoes",
+           any[1], 100.0 * (double)any[1] / (double)total[1], any[0],
+           100.0 * (double)any[0] / (double)total[0]);
 }
 
 /* Vetoes a set by a set: what they cost there. */
 static void print_veto_costs(const run *r)
 {
-    printf("\n%-20s %30s %30s\n", "all vetoes", "true pairs they stop", "false pairs they stop");
+    printf("\n%-20s %30s %30s\n", "all vetoes", "true pairs they stop",
+           "false pairs they stop");
     for (int set = 0; set < r->set_count; set++) {
         size_t total[2] = {0, 0}, stopped[2] = {0, 0};
         for (size_t i = 0; i < r->count; i++) {
@@ -220,7 +232,9 @@ static void print_veto_costs(const run *r)
     }
 }
 
-/* ---- Speed -------------------------------------------------------------------------------------- */
+/* ---- Speed
+ * --------------------------------------------------------------------------------------
+ */
 
 /* One pair that nothing stops, so that every step is taken. */
 static void print_speed(const run *r, lc_embedder *embedder)
@@ -230,7 +244,8 @@ static void print_speed(const run *r, lc_embedder *embedder)
     lc_verdict verdict;
     policy.explain = 0;
     see_text(embedder, "How can I get a refund for the shoes I bought in your shop?", &a);
-    see_text(embedder, "What do I have to do to get my money back for shoes from your shop?", &b);
+    see_text(embedder,
+             "What do I have to do to get my money back for shoes from your shop?", &b);
     const int rounds = 2000;
     double similarity = seen_cosine(&a, &b), best = INFINITY;
     for (int turn = 0; turn < 9; turn++) {
@@ -241,7 +256,8 @@ static void print_speed(const run *r, lc_embedder *embedder)
         double us = (cpu_us() - start) / rounds;
         best = us < best ? us : best;
     }
-    printf("\none verdict: %.1f us (two questions of 13 and 16 words, score included); with every rule heard, "
+    printf("\none verdict: %.1f us (two questions of 13 and 16 words, score included); "
+           "with every rule heard, "
            "as above: %.1f us on average\n",
            best, r->decide_us / (double)r->count);
 }
@@ -282,7 +298,8 @@ int main(void)
         return 0;
     }
     printf("score from %.3f (English), %.3f (Chinese), similarity from %.3f\n",
-           r.policy.score_threshold[LC_ENGLISH], r.policy.score_threshold[LC_CHINESE], r.policy.floor);
+           r.policy.score_threshold[LC_ENGLISH], r.policy.score_threshold[LC_CHINESE],
+           r.policy.floor);
     print_sets(&r);
     print_veto_costs(&r);
     print_rules(&r);

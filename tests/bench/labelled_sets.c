@@ -1,7 +1,10 @@
-/* Reading the sets and encoding their texts. A benchmark's helper: what cannot be done ends it. */
+/* Reading the sets and encoding their texts. A benchmark's helper: what cannot be done
+ * ends it. */
 #include "labelled_sets.h"
 
+#include "base/buffer.h"
 #include "base/json.h"
+#include "decide/normalise.h"
 #include "support.h"
 
 #include <stdio.h>
@@ -17,7 +20,8 @@ static void *or_give_up(void *memory)
 }
 
 /* Calls `fn` for each line of the file. 0 if it is not there. */
-static int each_line(const char *name, void (*fn)(void *user, const lc_json *line), void *user)
+static int each_line(const char *name, void (*fn)(void *user, const lc_json *line),
+                     void *user)
 {
     char file[128];
     snprintf(file, sizeof file, "eval/%s.dev.jsonl", name);
@@ -44,8 +48,8 @@ static char *copy_of(const lc_json *object, const char *key)
 static labelled_pair *add_pair(labelled_set *set)
 {
     if ((set->count & (set->count + 1)) == 0) /* room is the next power of two */
-        set->pairs = or_give_up(
-            realloc(set->pairs, (set->count + 1) * 2 * sizeof *set->pairs));
+        set->pairs =
+            or_give_up(realloc(set->pairs, (set->count + 1) * 2 * sizeof *set->pairs));
     set->pairs[set->count] = (labelled_pair){0};
     return &set->pairs[set->count++];
 }
@@ -65,7 +69,9 @@ int labelled_pairs(const char *name, labelled_set *set)
     return each_line(name, take_pair, set);
 }
 
-/* ---- Groups ------------------------------------------------------------------------------------- */
+/* ---- Groups
+ * -------------------------------------------------------------------------------------
+ */
 
 struct groups {
     const char **texts, **groups;
@@ -84,13 +90,30 @@ static void take_text(void *user, const lc_json *line)
     g->groups[g->count++] = copy_of(line, "group");
 }
 
+/* What the encoder reads in place of a text. */
+static char *normalised(const char *text)
+{
+    lc_buffer out;
+    lc_buffer_init(&out, 0);
+    if (lc_normalise_question(text, strlen(text), &out))
+        test_give_up("out of memory");
+    char *copy = or_give_up(strdup(out.data ? out.data : ""));
+    lc_buffer_done(&out);
+    return copy;
+}
+
 static float *vectors_of(lc_embedder *embedder, const struct groups *g, size_t dim)
 {
     float *vectors = or_give_up(malloc(g->count * dim * sizeof *vectors));
     llmcache_error err;
-    for (size_t i = 0; i < g->count; i++)
-        if (embedder->ops.embed(embedder->self, &g->texts[i], 1, vectors + i * dim, 60000, &err))
-            memset(vectors + i * dim, 0, dim * sizeof *vectors); /* unreadable: near nothing */
+    for (size_t i = 0; i < g->count; i++) {
+        char *read = normalised(g->texts[i]);
+        const char *one = read;
+        if (embedder->ops.embed(embedder->self, &one, 1, vectors + i * dim, 60000, &err))
+            memset(vectors + i * dim, 0,
+                   dim * sizeof *vectors); /* unreadable: near nothing */
+        free(read);
+    }
     return vectors;
 }
 
@@ -131,7 +154,8 @@ int labelled_groups(const char *name, lc_embedder *embedder, labelled_set *set)
     return 1;
 }
 
-/* ---- Encoding ----------------------------------------------------------------------------------- */
+/* ---- Encoding
+ * ----------------------------------------------------------------------------------- */
 
 void see_text(lc_embedder *embedder, const char *text, seen_text *seen)
 {
@@ -139,10 +163,13 @@ void see_text(lc_embedder *embedder, const char *text, seen_text *seen)
     size_t dim = embedder->ops.dimension(embedder->self);
     if (!seen->vector)
         seen->vector = or_give_up(malloc(dim * sizeof *seen->vector));
-    if (embedder->ops.embed(embedder->self, &text, 1, seen->vector, 60000, &err))
+    char *read = normalised(text);
+    const char *one = read;
+    if (embedder->ops.embed(embedder->self, &one, 1, seen->vector, 60000, &err))
         memset(seen->vector, 0, dim * sizeof *seen->vector);
-    if (lc_local_states(embedder->self, text, &seen->states, &err))
+    if (lc_local_states(embedder->self, read, &seen->states, &err))
         test_give_up("%s", err.message);
+    free(read);
     seen->side = (lc_side){.text = text,
                            .size = strlen(text),
                            .truncated = seen->states.cut,

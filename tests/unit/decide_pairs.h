@@ -1,4 +1,5 @@
-/* What the tests of the deciding rules share: judging a pair, and checking a rule by a table of pairs. */
+/* What the tests of the deciding rules share: judging a pair, and checking a rule by a
+ * table of pairs. */
 #ifndef DECIDE_PAIRS_H
 #define DECIDE_PAIRS_H
 
@@ -35,10 +36,11 @@ static inline void check(lc_rule rule, const struct pair *pairs, size_t count)
         lc_verdict there = judged(pairs[i].a, pairs[i].b, 0.99);
         lc_verdict back = judged(pairs[i].b, pairs[i].a, 0.99);
         lc_outcome wanted = pairs[i].veto ? LC_VETO : LC_PASS;
-        cr_expect_eq(there.words[rule].outcome, wanted, "%s: %s | %s: %s", lc_rule_word(rule),
-                     pairs[i].a, pairs[i].b, there.words[rule].detail);
-        cr_expect_eq(back.words[rule].outcome, wanted, "%s: %s | %s: %s", lc_rule_word(rule),
-                     pairs[i].b, pairs[i].a, back.words[rule].detail);
+        cr_expect_eq(there.words[rule].outcome, wanted, "%s: %s | %s: %s",
+                     lc_rule_word(rule), pairs[i].a, pairs[i].b,
+                     there.words[rule].detail);
+        cr_expect_eq(back.words[rule].outcome, wanted, "%s: %s | %s: %s",
+                     lc_rule_word(rule), pairs[i].b, pairs[i].a, back.words[rule].detail);
         if (pairs[i].veto)
             cr_expect_eq(there.serve, 0);
     }

@@ -1,4 +1,5 @@
-/* The verdict as a whole, and each veto by a table of pairs that it must and must not stop. */
+/* The verdict as a whole, and each veto by a table of pairs that it must and must not
+ * stop. */
 #include "base/memory.h"
 #include "decide/decide.h"
 #include "decide_pairs.h"
@@ -13,7 +14,8 @@ Test(decide, numbers)
     static const struct pair pairs[] = {
         {"Convert 30 miles to kilometres", "Convert 35 miles to kilometres", 1},
         {"Track order 48213", "Track order 48231", 1},
-        {"When does CD account CD-3320 mature?", "When does CD account CD-3302 mature?", 1},
+        {"When does CD account CD-3320 mature?", "When does CD account CD-3302 mature?",
+         1},
         {"Is the 9:15 train on time?", "Is the 9:45 train on time?", 1},
         {"What is new in Python 3.1?", "What is new in Python 3.10?", 1},
         {"a table for two", "a table for twelve", 1},
@@ -74,7 +76,8 @@ Test(decide, negations)
         {"會不會痛？", "會痛嗎？", 0},
         {"特別好吃的店", "好吃的店", 0},
         {"不好意思，請問廁所在哪？", "請問廁所在哪？", 0},
-        {"My transfer has not arrived, what now?", "Where is the money that I sent on Monday?", 0},
+        {"My transfer has not arrived, what now?",
+         "Where is the money that I sent on Monday?", 0},
     };
     CHECK(LC_RULE_NEGATION, pairs);
 }
@@ -207,16 +210,39 @@ Test(decide, details_are_cut_at_characters)
     cr_assert_eq(verdict.words[LC_RULE_NUMBER].outcome, LC_VETO);
     cr_assert_lt(strlen(detail), LC_DETAIL_SIZE);
     for (size_t i = 0; detail[i]; i++)
-        cr_assert(detail[i] == ' ' || detail[i] == '/' || strncmp(detail + i, "三", 3) == 0 ||
+        cr_assert(detail[i] == ' ' || detail[i] == '/' ||
+                  strncmp(detail + i, "三", 3) == 0 ||
                   strncmp(detail + i, "四", 3) == 0 || (detail[i] & 0xc0) == 0x80);
 }
 
 Test(decide, hostile_texts)
 {
     static const char *const texts[] = {
-        "",  " ",    "\xff\xfe\x80", "\xe4\xbd", "不", "不不不不", "第", "百", "0", "00:00",
-        "1.2.3.4.5.6", "9,9,9,999,", "i", "I I I", "一一一一一一", "to to to", "從到從到", "\xf0\x9f\x98\x80",
-        "10k100k10", "twenty twenty one hundred and and", "'", "''a''", "…", "。。。", "１２：００",
+        "",
+        " ",
+        "\xff\xfe\x80",
+        "\xe4\xbd",
+        "不",
+        "不不不不",
+        "第",
+        "百",
+        "0",
+        "00:00",
+        "1.2.3.4.5.6",
+        "9,9,9,999,",
+        "i",
+        "I I I",
+        "一一一一一一",
+        "to to to",
+        "從到從到",
+        "\xf0\x9f\x98\x80",
+        "10k100k10",
+        "twenty twenty one hundred and and",
+        "'",
+        "''a''",
+        "…",
+        "。。。",
+        "１２：００",
     };
     const size_t count = sizeof texts / sizeof texts[0];
     for (size_t i = 0; i < count; i++)
@@ -225,7 +251,8 @@ Test(decide, hostile_texts)
             if (i == j)
                 cr_expect_eq(verdict.serve, 1, "%zu stopped by %s", i, verdict.why);
         }
-    lc_side with_nul = {.text = "a\0b 3", .size = 5}, other = {.text = "a\0b 4", .size = 5};
+    lc_side with_nul = {.text = "a\0b 3", .size = 5},
+            other = {.text = "a\0b 4", .size = 5};
     lc_policy policy = {.threshold = 0};
     lc_verdict verdict;
     cr_assert_eq(lc_decide(&with_nul, &other, 1, &policy, &verdict), 0);
@@ -234,7 +261,8 @@ Test(decide, hostile_texts)
 
 Test(decide, every_failed_allocation_is_told_and_serves_nothing)
 {
-    lc_side a = side("我沒有 3 個蘋果，從台南到嘉義"), b = side("我有 3 個蘋果，從台南到嘉義");
+    lc_side a = side("我沒有 3 個蘋果，從台南到嘉義"),
+            b = side("我有 3 個蘋果，從台南到嘉義");
     lc_policy policy;
     lc_policy_init(&policy);
     policy.explain = 1;
@@ -281,7 +309,8 @@ Test(decide, conjunctions)
         {"Is Ann a doctor or a nurse?", "Is Ann a doctor and a nurse?", 1},
         {"可以用現金或信用卡嗎", "可以用現金和信用卡嗎", 1},
         {"Is Ann a doctor or a nurse?", "Is Ann a nurse or a doctor?", 0},
-        {"tea or coffee, which is better?", "Compare the health effects of tea and of coffee", 0},
+        {"tea or coffee, which is better?",
+         "Compare the health effects of tea and of coffee", 0},
     };
     CHECK(LC_RULE_CONJUNCTION, pairs);
 }

@@ -1,4 +1,5 @@
-/* The vetoes that go by lists of words, and names and literals, each by a table of pairs. */
+/* The vetoes that go by lists of words, and names and literals, each by a table of pairs.
+ */
 #include "decide/decide.h"
 #include "decide_pairs.h"
 
@@ -92,7 +93,8 @@ Test(decide_words, names)
     static const struct pair pairs[] = {
         {"How do I reset my Gmail password?", "How do I reset my Outlook password?", 1},
         {"What is the population of Tainan?", "What is the population of Hualien?", 1},
-        {"What's the credit limit on David Park's card?", "What's the credit limit on Diana Park's card?", 1},
+        {"What's the credit limit on David Park's card?",
+         "What's the credit limit on Diana Park's card?", 1},
         {"Is Kelly Smith kind?", "Is Mark Smith kind?", 1},
         {"Which ATM takes my card?", "Which ATMs take my card?", 0},
         {"who is Ada Lovelace", "who is ada lovelace", 0},
@@ -143,8 +145,11 @@ Test(decide_words, questions_about_now)
     check_volatile("什麼是快取？", 0, NULL);
     check_volatile("What is alternating current?", 0, NULL);
     check_volatile("這首歌出現在第二季", 0, NULL);
-    check_volatile("I was charged twice yesterday and I have written to the shop about it.", 0, NULL);
-    lc_verdict verdict = judged("What's the USD to EUR rate today?", "What's the USD to EUR rate today", 1);
+    check_volatile(
+        "I was charged twice yesterday and I have written to the shop about it.", 0,
+        NULL);
+    lc_verdict verdict = judged("What's the USD to EUR rate today?",
+                                "What's the USD to EUR rate today", 1);
     cr_assert_eq(verdict.serve, 0);
     cr_assert_str_eq(verdict.why, "volatile");
 }

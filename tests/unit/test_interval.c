@@ -1,4 +1,5 @@
-/* Confidence limits and the incomplete beta function against values of scipy 1.x (beta.ppf, beta.cdf). */
+/* Confidence limits and the incomplete beta function against values of scipy 1.x
+ * (beta.ppf, beta.cdf). */
 #include "decide/interval.h"
 
 #include <criterion/criterion.h>
@@ -33,7 +34,8 @@ Test(interval, limits)
         lc_interval(rows[i].hits, rows[i].trials, rows[i].confidence, &low, &high);
         cr_expect(is_near(low, rows[i].low), "%zu: %.15g", i, low);
         cr_expect(is_near(high, rows[i].high), "%zu: %.15g", i, high);
-        double upper = lc_interval_upper(rows[i].hits, rows[i].trials, rows[i].confidence);
+        double upper =
+            lc_interval_upper(rows[i].hits, rows[i].trials, rows[i].confidence);
         cr_expect(is_near(upper, rows[i].upper), "%zu: %.15g", i, upper);
     }
 }

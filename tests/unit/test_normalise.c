@@ -53,7 +53,10 @@ Test(normalise, keeps_what_is_a_question_itself)
 Test(normalise, may_be_done_twice)
 {
     static const char *const texts[] = {
-        "Hi, please tell me what it is, thanks", "請問一下，請問這是什麼呢，謝謝", "What? please?", "hi hi hi",
+        "Hi, please tell me what it is, thanks",
+        "請問一下，請問這是什麼呢，謝謝",
+        "What? please?",
+        "hi hi hi",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         lc_buffer once;
@@ -66,7 +69,8 @@ Test(normalise, may_be_done_twice)
 
 Test(normalise, every_failed_allocation_is_told)
 {
-    static const char text[] = "請問Ｗｈａｔ is a cache, and why is it kept in memory rather than on a disk?";
+    static const char text[] =
+        "請問Ｗｈａｔ is a cache, and why is it kept in memory rather than on a disk?";
     for (uint64_t n = 1;; n++) {
         lc_buffer out;
         lc_buffer_init(&out, 0);

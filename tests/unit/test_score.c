@@ -1,6 +1,6 @@
 /*
- * The second look: leftovers of states made by hand, the policy that decides who decides, and the worked
- * examples of the reference beside the repository, where it is there.
+ * The second look: leftovers of states made by hand, the policy that decides who decides,
+ * and the worked examples of the reference beside the repository, where it is there.
  */
 #include "base/json.h"
 #include "decide/case.h"
@@ -48,7 +48,8 @@ Test(score, leftover_is_one_when_nothing_is_left_over)
     cr_assert_float_eq(lc_leftover(&x, &y), 1, 1e-6);
 }
 
-/* Side a is left with pieces 4 (met with .6) and 5 (met with .2), side b with none: (.6 + .2) / 2. */
+/* Side a is left with pieces 4 (met with .6) and 5 (met with .2), side b with none: (.6 +
+ * .2) / 2. */
 Test(score, leftover_is_the_mean_of_the_best_matches_of_the_worse_side)
 {
     static const uint32_t ids[] = {1, 4, 5}, fewer[] = {1, 2};
@@ -68,7 +69,8 @@ Test(score, leftover_looks_at_the_first_pieces_only)
     for (uint32_t i = 0; i < LC_PIECES_MAX + 8; i++)
         ids[i] = i;
     pieces a, b;
-    lc_side x = side_of("a", &a, ids, LC_PIECES_MAX + 8), y = side_of("b", &b, ids, LC_PIECES_MAX);
+    lc_side x = side_of("a", &a, ids, LC_PIECES_MAX + 8),
+            y = side_of("b", &b, ids, LC_PIECES_MAX);
     memset(a.states[LC_PIECES_MAX], 0, sizeof a.states[0]);
     cr_assert_float_eq(lc_leftover(&x, &y), 1, 1e-6);
 }
@@ -77,14 +79,16 @@ Test(score, who_decides)
 {
     static const uint32_t ids[] = {1, 2};
     pieces a, b;
-    lc_side x = side_of("What is a cache?", &a, ids, 2), y = side_of("what's a cache", &b, ids, 2);
+    lc_side x = side_of("What is a cache?", &a, ids, 2),
+            y = side_of("what's a cache", &b, ids, 2);
     lc_policy policy;
     lc_verdict verdict;
     lc_policy_init(&policy);
     policy.floor = 0.9, policy.threshold = 0.99;
     policy.score_threshold[LC_ENGLISH] = 1;
 
-    /* -34.442 + 24.568 cos + 13.607: above 1 from cos .889 on, so the floor and the score let .95 pass. */
+    /* -34.442 + 24.568 cos + 13.607: above 1 from cos .889 on, so the floor and the score
+     * let .95 pass. */
     cr_assert_eq(lc_decide(&x, &y, 0.95, &policy, &verdict), 0);
     cr_assert_eq(verdict.serve, 1);
     cr_assert_eq(verdict.scored, 1);
@@ -154,11 +158,12 @@ static void check_example(const lc_json *example)
     cr_assert_eq(verdict.scored, 1);
     verdict.features[LC_FEATURE_LEFTOVER] = number_of(wanted, "lo");
     for (size_t i = 0; i < LC_FEATURE_COUNT; i++)
-        cr_expect_float_eq(verdict.features[i], number_of(wanted, reference_names[i]), 1e-9,
-                           "%s: %s | %s", reference_names[i], a.text, b.text);
-    /* The reference rounds its similarities to four places: 24.6 and 13.6 times half a unit. */
-    cr_expect_float_eq(lc_score(verdict.features, NULL), number_of(example, "z"), 2e-3, "%s | %s",
-                       a.text, b.text);
+        cr_expect_float_eq(verdict.features[i], number_of(wanted, reference_names[i]),
+                           1e-9, "%s: %s | %s", reference_names[i], a.text, b.text);
+    /* The reference rounds its similarities to four places: 24.6 and 13.6 times half a
+     * unit. */
+    cr_expect_float_eq(lc_score(verdict.features, NULL), number_of(example, "z"), 2e-3,
+                       "%s | %s", a.text, b.text);
 }
 
 Test(score, worked_examples)
@@ -172,8 +177,8 @@ Test(score, worked_examples)
     cr_assert_eq(lc_json_parse(text, size, &root, NULL), 0);
     const lc_json *weights = lc_json_get(root, "weights");
     for (size_t i = 0; i < LC_FEATURE_COUNT; i++)
-        cr_expect_float_eq(lc_feature_weight((lc_feature)i), number_of(weights, reference_names[i]),
-                           1e-9);
+        cr_expect_float_eq(lc_feature_weight((lc_feature)i),
+                           number_of(weights, reference_names[i]), 1e-9);
     cr_expect_float_eq(LC_SCORE_BIAS, number_of(root, "bias"), 1e-9);
     const lc_json *examples = lc_json_get(root, "examples");
     cr_assert_gt(lc_json_count(examples), 10);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes calendar.def, units.def, formats.def and volatile.def from the project's own lists below. Run it in
 this folder's parent; the results are checked in. A line is: value: phrase, phrase, ..."""
+import textwrap
 
 CALENDAR = """
 mon: monday, mondays, 星期一, 週一, 周一, 禮拜一, 礼拜一
@@ -130,9 +131,10 @@ def write(name, head, text):
         for phrase in phrases.split(", "):
             assert phrase not in rows, phrase
             rows[phrase] = value
+    comment = textwrap.wrap(head + ' LC_MARK("phrase", "value"), sorted.', 86)
+    comment += textwrap.wrap("Source: the project's own list; written by data/make_lists.py, change it there.", 86)
     with open(name, "w", encoding="utf-8") as out:
-        out.write("/*\n * %s LC_MARK(\"phrase\", \"value\"), sorted.\n * Source: the project's own list; written by" % head)
-        out.write(" data/make_lists.py, change it there.\n */\n")
+        out.write("/*\n" + "".join(" * %s\n" % line for line in comment) + " */\n")
         for phrase in sorted(rows, key=lambda p: p.encode()):
             out.write('LC_MARK("%s", "%s")\n' % (phrase, rows[phrase]))
 

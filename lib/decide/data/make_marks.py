@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes places.def, languages.def and currencies.def from Unicode's CLDR, as the Python package Babel
 (2.18.0) carries it, and the lists below. Run it in this folder's parent; the results are checked in."""
+import textwrap
 import unicodedata
 from babel import Locale
 
@@ -69,6 +70,7 @@ def write(name, head, rows):
         if phrase and plain.setdefault(phrase, value) != value:
             print(name, "keeps", phrase, plain[phrase], "not", value)
     with open(name, "w", encoding="utf-8") as out:
+        head = [line for part in head for line in textwrap.wrap(part, 86)]
         out.write("/*\n" + "".join(" * %s\n" % line for line in head) + " */\n")
         for phrase in sorted(plain, key=lambda p: p.encode()):
             out.write('LC_MARK("%s", "%s")\n' % (phrase, plain[phrase]))
@@ -115,8 +117,8 @@ def currencies():
             yield locale.currencies[code], code.lower()
 
 
-SOURCE = ["Source: Unicode CLDR 48 (Unicode License v3) and the project's own list; written by",
-          "data/make_marks.py, change it there."]
+SOURCE = ["Source: Unicode CLDR 48 (Unicode License v3) and the project's own list; written by data/make_marks.py, "
+          "change it there."]
 write("places.def", ["Countries and cities in English and Chinese. LC_MARK(\"phrase\", \"place\"), sorted."] + SOURCE, places())
 write("languages.def", ["Languages, natural and programming. LC_MARK(\"phrase\", \"language\"), sorted."] + SOURCE, languages())
 write("currencies.def", ["Currencies. LC_MARK(\"phrase\", \"currency\"), sorted."] + SOURCE, currencies())
