@@ -211,11 +211,28 @@ static int follows(const lc_reading *reading, size_t at, const char *bytes)
     return strncmp(reading->text + at, bytes, strlen(bytes)) == 0;
 }
 
+/* 唯一, 統一, 一般, 一起: characters beside which 一 counts nothing. */
+static int is_no_count(const lc_reading *reading, size_t at, size_t end)
+{
+    static const char *const before[] = {"唯", "任", "統", "统", "之",
+                                         "萬", "万", "單", "单", "不"};
+    static const char *const behind[] = {"樣", "样", "般", "起", "定", "直", "下", "些",
+                                         "切", "旦", "邊", "边", "致", "律", "向", "再",
+                                         "共", "旁", "生", "方", "同", "併", "並", "味"};
+    for (size_t i = 0; at >= 3 && i < sizeof before / sizeof before[0]; i++)
+        if (follows(reading, at - 3, before[i]))
+            return 1;
+    for (size_t i = 0; i < sizeof behind / sizeof behind[0]; i++)
+        if (follows(reading, end, behind[i]))
+            return 1;
+    return 0;
+}
+
 /* 第一, 一月, 一號 are ones that count; 十分 is "very" and 零售 is no number. */
 static int read_lone_numeral(const lc_reading *reading, size_t at, struct found *found)
 {
-    static const char *const counted[] = {"月", "號", "号",   "點",  "点",
-                                          "樓", "楼", "年級", "年级"};
+    static const char *const counted[] = {"月", "號",   "号",   "點",   "点",  "樓",
+                                          "楼", "年級", "年级", "世紀", "世纪"};
     if ((follows(reading, at, "十分") && !follows(reading, at, "十分鐘") &&
          !follows(reading, at, "十分钟")) ||
         !read_chinese(reading, at, found))
@@ -229,7 +246,7 @@ static int read_lone_numeral(const lc_reading *reading, size_t at, struct found 
     for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++)
         if (follows(reading, found->end, counted[i]))
             found->weight = LC_PLAIN;
-    return 1;
+    return found->weight == LC_PLAIN || !is_no_count(reading, at, found->end);
 }
 
 static int joined(const lc_reading *reading, size_t end, size_t term)
@@ -238,12 +255,19 @@ static int joined(const lc_reading *reading, size_t end, size_t term)
            (reading->text[end] == ' ' || reading->text[end] == '-');
 }
 
-/* "a second", "per second": the unit of time. */
+/* "in a second", "per second": the unit of time; "a second card" is a rank. */
 static int is_unit_of_time(const lc_reading *reading, size_t term)
 {
-    static const char *const before[] = {"a", "each", "every", "one", "per", "split"};
-    return lc_term_is(reading, term, "second") && term > 0 &&
-           lc_term_in(reading, term - 1, before, sizeof before / sizeof before[0]);
+    static const char *const before[] = {"each", "every", "one", "per", "split"};
+    static const char *const behind[] = {"after", "ago",    "and", "at",   "before",
+                                         "for",   "in",     "is",  "of",   "on",
+                                         "or",    "please", "to",  "while"};
+    if (!lc_term_is(reading, term, "second") || term == 0)
+        return 0;
+    return lc_term_in(reading, term - 1, before, sizeof before / sizeof before[0]) ||
+           (lc_term_is(reading, term - 1, "a") &&
+            (term + 1 == reading->term_count ||
+             lc_term_in(reading, term + 1, behind, sizeof behind / sizeof behind[0])));
 }
 
 /* Number words from `term`, behind the digits `found` holds if any. 0 if none is there.
@@ -399,10 +423,12 @@ void lc_numbers_done(lc_numbers *numbers)
     *numbers = (lc_numbers){0};
 }
 
-int lc_numbers_have(const lc_numbers *numbers, uint64_t key)
+/* Is this number among them? A lone one stands for a digit, not for a rank. */
+static int has(const lc_numbers *numbers, const lc_number *number)
 {
     for (size_t i = 0; i < numbers->count; i++)
-        if (numbers->list[i].key == key)
+        if (numbers->list[i].key == number->key &&
+            (numbers->list[i].weight > LC_WEAK || number->weight != LC_PLAIN))
             return 1;
     return 0;
 }
@@ -411,8 +437,24 @@ const lc_number *lc_numbers_alone(const lc_numbers *these, const lc_numbers *tho
                                   lc_weight weight)
 {
     for (size_t i = 0; i < these->count; i++)
-        if (these->list[i].weight >= weight &&
-            !lc_numbers_have(those, these->list[i].key))
+        if (these->list[i].weight >= weight && !has(those, &these->list[i]))
+            return &these->list[i];
+    return NULL;
+}
+
+/* How often this value is named. */
+static size_t times(const lc_numbers *numbers, uint64_t key)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < numbers->count; i++)
+        count += numbers->list[i].key == key;
+    return count;
+}
+
+const lc_number *lc_numbers_more(const lc_numbers *these, const lc_numbers *those)
+{
+    for (size_t i = 0; i < these->count; i++)
+        if (times(these, these->list[i].key) > times(those, these->list[i].key))
             return &these->list[i];
     return NULL;
 }

@@ -38,6 +38,7 @@ void lc_numbers_done(lc_numbers *numbers); /* accepts a zeroed one */
 const lc_number *lc_numbers_alone(const lc_numbers *these, const lc_numbers *those,
                                   lc_weight weight);
 
-int lc_numbers_have(const lc_numbers *numbers, uint64_t key);
+/* The first number that is named here more often than there; NULL if none. */
+const lc_number *lc_numbers_more(const lc_numbers *these, const lc_numbers *those);
 
 #endif

@@ -44,14 +44,21 @@ static const struct marker *marker_at(const lc_reading *reading, size_t term)
     return NULL;
 }
 
-/* The term right of `at`, articles, possessives and further markers (換成) skipped. */
+static int is_article(const lc_reading *reading, size_t at)
+{
+    static const char *const articles[] = {"a",   "an",  "her",   "his", "my",
+                                           "our", "the", "their", "your"};
+    return lc_term_in(reading, at, articles, sizeof articles / sizeof articles[0]);
+}
+
+/* The term right of `at`, articles, possessives and further markers (換成) skipped; not
+ * the A of "from A to B". */
 static struct operand right_of(const lc_reading *reading, size_t at)
 {
-    static const char *const skipped[] = {"a",   "an",  "her",   "his", "my",
-                                          "our", "the", "their", "your"};
     at++;
-    while (lc_term_in(reading, at, skipped, sizeof skipped / sizeof skipped[0]) ||
-           marker_at(reading, at))
+    while (marker_at(reading, at) ||
+           (is_article(reading, at) && at + 1 < reading->term_count &&
+            !marker_at(reading, at + 1)))
         at++;
     return (struct operand){at, RIGHT};
 }
@@ -69,16 +76,20 @@ static size_t left_of(const lc_reading *reading, size_t at)
     return at;
 }
 
-/* Where the route into marker `at` starts: behind the text's own FROM, else on the
- * marker's left. */
+/* Where the route into marker `at` starts: behind the FROM before it or, if there is
+ * none, the first behind it; in a text without, on the marker's left. */
 static struct operand start_of(const lc_reading *reading, size_t at,
                                const struct marker *marker)
 {
+    size_t from = reading->term_count;
     for (size_t i = 0; i < reading->term_count && marker->role == TO; i++) {
         const struct marker *other = marker_at(reading, i);
-        if (other && other->role == FROM && other->class == marker->class)
-            return right_of(reading, i);
+        int fits = other && other->role == FROM && other->class == marker->class;
+        if (fits && (i < at || from == reading->term_count))
+            from = i;
     }
+    if (from < reading->term_count)
+        return right_of(reading, from);
     return (struct operand){left_of(reading, at), marker->role == REACH ? AMONG : LEFT};
 }
 

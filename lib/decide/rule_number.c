@@ -1,8 +1,8 @@
 /*
  * Different numbers: each question names one that the other lacks, or one names a number
- * in digits that the other lacks, or the same thing is counted as one here and as more
- * there. Other numbers on one side only are left to the score, because paraphrases drop
- * and add them (第一 and 首).
+ * in digits that the other lacks, or each names one more often, or the same thing is
+ * counted as one here and as more there. Other numbers on one side only are left to the
+ * score, because paraphrases drop and add them (第一 and 首).
  */
 #include "decide/case.h"
 
@@ -39,19 +39,36 @@ static lc_slice slice_of(const lc_reading *reading, const lc_number *number)
     return (lc_slice){reading->text + number->at, number->size};
 }
 
+/* As many numbers on both sides, and one stands for another: whichever else is there. */
+static int is_exchanged(const lc_case *c, const lc_number **left, const lc_number **right)
+{
+    *left = *right = NULL;
+    if (c->a_numbers.count == c->b_numbers.count) {
+        *left = lc_numbers_more(&c->a_numbers, &c->b_numbers);
+        *right = lc_numbers_more(&c->b_numbers, &c->a_numbers);
+    }
+    return *left && *right && ((*left)->weight > LC_WEAK || (*right)->weight > LC_WEAK);
+}
+
+static int is_alone(const lc_case *c, lc_weight weight, const lc_number **left,
+                    const lc_number **right)
+{
+    *left = lc_numbers_alone(&c->a_numbers, &c->b_numbers, weight);
+    *right = lc_numbers_alone(&c->b_numbers, &c->a_numbers, weight);
+    if (weight == LC_FIRM)
+        return *left || *right;
+    if (!*left && *right)
+        *left = article(&c->b, *right, &c->a, &c->a_numbers);
+    else if (*left && !*right)
+        *right = article(&c->a, *left, &c->b, &c->b_numbers);
+    return *left && *right;
+}
+
 int lc_rule_number(const lc_case *c, char *detail)
 {
-    const lc_number *left = lc_numbers_alone(&c->a_numbers, &c->b_numbers, LC_PLAIN);
-    const lc_number *right = lc_numbers_alone(&c->b_numbers, &c->a_numbers, LC_PLAIN);
-    if (!left && right)
-        left = article(&c->b, right, &c->a, &c->a_numbers);
-    else if (left && !right)
-        right = article(&c->a, left, &c->b, &c->b_numbers);
-    if (!left || !right) {
-        left = lc_numbers_alone(&c->a_numbers, &c->b_numbers, LC_FIRM);
-        right = lc_numbers_alone(&c->b_numbers, &c->a_numbers, LC_FIRM);
-    }
-    if (!left && !right)
+    const lc_number *left, *right;
+    if (!is_exchanged(c, &left, &right) && !is_alone(c, LC_PLAIN, &left, &right) &&
+        !is_alone(c, LC_FIRM, &left, &right))
         return 0;
     lc_detail(detail, slice_of(&c->a, left), slice_of(&c->b, right));
     return 1;
