@@ -134,7 +134,8 @@ void lc_tensor_to_float(lc_tensor_type type, const void *row, size_t count, floa
     }
 }
 
-/* A block with something in it that is no number becomes one that is none as a whole: it must be seen. */
+/* A block with something in it that is no number becomes one that is none as a whole: it
+ * must be seen. */
 static void pack_q8_0(const float *in, uint8_t *out)
 {
     float most = 0, odd = 0;
@@ -144,7 +145,8 @@ static void pack_q8_0(const float *in, uint8_t *out)
     }
     float scale = most / 127;
     uint16_t half = lc_float_to_half(odd == 0 ? scale : NAN);
-    float inverse = scale > 0 ? 1 / scale : 0;
+    float inverse =
+        lc_half_to_float(half) > 0 ? 1 / scale : 0; /* below a half: all are 0 */
     memcpy(out, &half, sizeof half);
     for (int j = 0; j < BLOCK; j++)
         out[2 + j] = odd == 0 ? (uint8_t)(int8_t)roundf(in[j] * inverse) : 1;
