@@ -53,7 +53,7 @@ static int tell_index(llmcache *cache, lc_buffer *out)
     lc_index_stats stats;
     lc_index_stats_read(cache->index, &stats);
     pthread_mutex_lock(&cache->background.lock);
-    int ready = cache->background.index_ready;
+    int ready = cache->background.index_ready || !cache->embedder.ops.embed;
     unsigned long long damaged = cache->background.damaged;
     pthread_mutex_unlock(&cache->background.lock);
     part(out, "index", ready, "flat", ready ? "" : "loading");
