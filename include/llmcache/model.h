@@ -94,6 +94,15 @@ LLMCACHE_EXPORT int llmcache_model_check(const llmcache_options *options, const 
                                          llmcache_progress_fn progress, void *user,
                                          llmcache_error *err);
 
+/*
+ * Judges `count` pairs of texts with a cross-encoder (a model whose pooling is "rank"; `model` as a name of the
+ * models folder or a path): scores[i] is what its head says of left[i] and right[i], higher is more alike. The
+ * model is loaded for the call. LLMCACHE_UNSUPPORTED for a model that embeds, or a pair it cannot read whole.
+ */
+LLMCACHE_EXPORT int llmcache_score(const llmcache_options *options, const char *model,
+                                   const char *const *left, const char *const *right, size_t count,
+                                   float *scores, llmcache_error *err);
+
 #ifdef __cplusplus
 }
 #endif

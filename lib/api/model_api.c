@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "embed/model_facts.h"
 #include "embed/model_pull.h"
+#include "embed/ranker.h"
 
 #include <llmcache/model.h>
 #include <string.h>
@@ -255,5 +256,30 @@ int llmcache_model_check(const llmcache_options *options, const char *name,
         code = lc_model_verify(file.path, &file, &ticker, err);
     lc_model_file_done(&file);
     settings_done(&call);
+    return code;
+}
+
+/* ---- Judging --------------------------------------------------------------------- */
+
+int llmcache_score(const llmcache_options *options, const char *model, const char *const *left,
+                   const char *const *right, size_t count, float *scores, llmcache_error *err)
+{
+    call_settings call;
+    lc_ranker *ranker;
+    if (!model || !left || !right || !scores)
+        return lc_fail(err, LLMCACHE_INVALID, "model, left, right and scores must not be NULL");
+    for (size_t i = 0; i < count; i++)
+        if (!left[i] || !right[i])
+            return lc_fail(err, LLMCACHE_INVALID, "a text of a pair must not be NULL");
+    int code = settings_of(&call, options, err);
+    if (code)
+        return code;
+    code = lc_ranker_open(call.settings->models_folder, model, &ranker, err);
+    settings_done(&call);
+    if (code)
+        return code;
+    for (size_t i = 0; !code && i < count; i++)
+        code = lc_ranker_score(ranker, left[i], right[i], &scores[i], err);
+    lc_ranker_close(ranker);
     return code;
 }

@@ -25,7 +25,9 @@ static int add_record(void *user, const llmcache_entry *entry)
 {
     llmcache *cache = user;
     const char *space = cache->embedder.ops.space(cache->embedder.self);
-    if (entry->vector && strcmp(entry->embedder, space) == 0)
+    if (strcmp(entry->embedder, space) != 0)
+        cache->background.foreign++; /* this thread's own number */
+    else if (entry->vector)
         lc_index_add(cache->index, entry->space, entry->fingerprint, entry->partition,
                      entry->vector, entry->dimension, entry->expires_ms, NULL);
     return cache->background.closing;
@@ -38,6 +40,7 @@ static int load(llmcache *cache)
     uint64_t damaged = 0;
     if (!cache->embedder.ops.embed)
         return 0;
+    cache->background.foreign = 0;
     int code = cache->store.ops.each(cache->store.self, LLMCACHE_PART_EMBED, NULL, lc_now_ms(cache),
                                      add_record, cache, &damaged, &err);
     if (code)
@@ -110,6 +113,11 @@ static void work(llmcache *cache, int64_t *retry_ms, int64_t *sweep_ms)
     background->reload |= failed;
     *retry_ms = failed ? lc_mono_ms() + RETRY_MS : 0;
     pthread_cond_broadcast(&background->ready);
+    if (reload && !failed && background->foreign) {
+        pthread_mutex_unlock(&background->lock);
+        lc_reembed(cache);
+        pthread_mutex_lock(&background->lock);
+    }
 }
 
 static void *run(void *argument)

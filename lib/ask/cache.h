@@ -52,6 +52,8 @@ typedef struct lc_background {
     lc_change *first, **last;
     size_t changes;
     uint64_t damaged; /* records that could not be read */
+    uint64_t foreign; /* records of other embedding spaces, as last loaded */
+    atomic_size_t reembedding; /* of them, still to be made again */
 } lc_background;
 
 struct llmcache {
@@ -232,8 +234,16 @@ extern const llmcache_watch lc_watch_table; /* functions; user is the cache */
 
 /* ---- Around a job -------------------------------------------------------------------------- */
 
-/* embeddings.c: /v1/embeddings, each input by itself. */
+/* embed_batch.c: /v1/embeddings, each input by itself. */
 int lc_ask_embeddings(lc_job *job, llmcache_error *err);
+
+/* embed_local.c: the same for the model "local", by the embedder here. */
+struct lc_embeddings;
+int lc_is_local_model(const lc_job *job);
+int lc_embed_here(lc_job *job, const struct lc_embeddings *inputs, llmcache_error *err);
+
+/* reembed.c: makes the records of other embedding spaces again; on the background thread. */
+void lc_reembed(llmcache *cache);
 
 /* Waits for the flight and replies from it. */
 int lc_job_follow(lc_job *job, lc_flight *flight, llmcache_error *err);

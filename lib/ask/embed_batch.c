@@ -241,6 +241,11 @@ int lc_ask_embeddings(lc_job *job, llmcache_error *err)
     lc_landing landing = {.why = ""};
     int leads = 0;
     int code = batch_init(&b, job, err);
+    if (!code && lc_is_local_model(job)) {
+        code = lc_embed_here(job, b.inputs, err);
+        batch_done(&b);
+        return code;
+    }
     if (!code) {
         batch_key(&b, key);
         memcpy(job->fingerprint, b.fingerprints[0], sizeof job->fingerprint);

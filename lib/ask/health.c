@@ -57,8 +57,9 @@ static int tell_index(llmcache *cache, lc_buffer *out)
     unsigned long long damaged = cache->background.damaged;
     pthread_mutex_unlock(&cache->background.lock);
     part(out, "index", ready, "flat", ready ? "" : "loading");
-    lc_buffer_format(out, ",\"records\":%llu,\"damaged\":%llu},", (unsigned long long)stats.records,
-                     damaged);
+    lc_buffer_format(out, ",\"records\":%llu,\"damaged\":%llu,\"reembedding\":%zu},",
+                     (unsigned long long)stats.records, damaged,
+                     atomic_load(&cache->background.reembedding));
     return ready;
 }
 

@@ -82,3 +82,26 @@ Test(embeddings, errors_and_odd_requests_pass_as_they_are)
     cr_assert_str_eq(test_reply_header(&odd, "X-Cache-Status"), "BYPASS");
     llmcache_close(cache);
 }
+
+Test(embeddings, the_model_local_is_the_embedder_here)
+{
+    llmcache *cache = test_cache(&mock, "threshold", "0.9");
+    test_reply reply = test_call(cache, PATH, NULL, "{\"model\":\"local\",\"input\":[\"a\",\"b\"]}");
+    cr_assert_eq(reply.status, 200, "%s", reply.body);
+    json_t *root = json_loads(reply.body, 0, NULL);
+    float *vectors;
+    size_t dimension;
+    const char *texts[] = {"a", "b"};
+    cr_assert_eq(llmcache_embed(cache, texts, 2, &vectors, &dimension, NULL), 0);
+    json_t *second = json_object_get(json_array_get(json_object_get(root, "data"), 1), "embedding");
+    cr_assert_eq(json_array_size(second), dimension);
+    for (size_t i = 0; i < dimension; i++)
+        cr_assert_float_eq(json_number_value(json_array_get(second, i)), (double)vectors[dimension + i], 1e-6);
+    llmcache_free(vectors);
+    json_decref(root);
+    cr_assert_eq(test_call(cache, PATH, NULL, "{\"model\":\"local\",\"input\":[1,2]}").status, 400);
+    llmcache_close(cache);
+    cache = test_cache(&mock, "embedder", "none");
+    cr_assert_eq(test_call(cache, PATH, NULL, "{\"model\":\"local\",\"input\":\"a\"}").status, 400);
+    llmcache_close(cache);
+}

@@ -108,20 +108,46 @@ Test(semantic_cache, it_is_searchable_again_after_a_restart)
     llmcache_close(cache);
 }
 
+static int index_is_ready(llmcache *cache)
+{
+    char *text;
+    llmcache_status status;
+    cr_assert_eq(llmcache_health(cache, &status, &text, NULL), 0);
+    int ready = strstr(text, "\"index\":{\"ok\":true") != NULL;
+    llmcache_free(text);
+    return ready;
+}
+
 Test(semantic_cache, vectors_of_another_embedder_are_never_compared)
+{
+    const char *uri = test_format("sqlite:%s/cache.db", test_folder());
+    llmcache *cache = test_cache(&mock, "threshold", "0.9", "store", uri);
+    test_ask_source(cache, "one");
+    llmcache_close(cache);
+    mock_behave(&mock, "{'path': '/v1/embeddings', 'status': 400}");
+    cache = test_cache(&mock, "threshold", "0.9", "store", uri, "embedder", "openai:another-model");
+    cr_assert(test_wait_until(index_is_ready(cache), 5000));
+    cr_assert_eq(test_counters(cache).records, 0);
+    mock_reset(&mock);
+    llmcache_rebuild_report report;
+    cr_assert_eq(llmcache_rebuild(cache, &report, NULL), 0);
+    cr_assert_eq(report.dropped, 1, "the old model's record is dropped");
+    cr_assert_eq(report.embedded, 1, "and made again from the kept text");
+    cr_assert_eq(report.entries, 1);
+    llmcache_close(cache);
+}
+
+Test(semantic_cache, records_are_made_again_when_the_embedder_changes)
 {
     const char *uri = test_format("sqlite:%s/cache.db", test_folder());
     near("one", "uno", 0.99);
     llmcache *cache = test_cache(&mock, "threshold", "0.9", "store", uri);
     test_ask_source(cache, "one");
+    test_ask_source(cache, "another");
     llmcache_close(cache);
     cache = test_cache(&mock, "threshold", "0.9", "store", uri, "embedder", "openai:another-model");
-    cr_assert_str_eq(test_ask_source(cache, "uno"), "model");
-    llmcache_rebuild_report report;
-    cr_assert_eq(llmcache_rebuild(cache, &report, NULL), 0);
-    cr_assert_eq(report.dropped, 1, "the old model's record is dropped");
-    cr_assert_eq(report.embedded, 1, "and made again from the kept text");
-    cr_assert_eq(report.entries, 2);
+    cr_assert(test_wait_until(test_counters(cache).records == 2, 5000));
+    cr_assert_str_eq(test_ask_source(cache, "uno"), "semantic");
     llmcache_close(cache);
 }
 
