@@ -114,7 +114,8 @@ Test(redis_watch, deleting_by_hand_is_told_within_milliseconds)
         forget();
         test_redis_command(&redis, "DEL %s", keys[i].name);
         int64_t start_ms = test_now_ms();
-        cr_assert(test_wait_until(look(&heard.parts) == keys[i].part, SOON_MS));
+        /* A word about the other part may still be under way from before. */
+        cr_assert(test_wait_until(look(&heard.parts) & keys[i].part, SOON_MS));
         cr_assert_lt(test_now_ms() - start_ms, 500);
         cr_assert_str_eq(heard.id, entry->id);
     }
