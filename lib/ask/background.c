@@ -24,7 +24,7 @@
 static int add_record(void *user, const llmcache_entry *entry)
 {
     llmcache *cache = user;
-    const char *space = cache->embedder.ops.space(cache->embedder.self);
+    const char *space = cache->vector_space;
     if (strcmp(entry->embedder, space) != 0)
         cache->background.foreign++; /* this thread's own number */
     else if (entry->vector)

@@ -64,6 +64,7 @@ struct llmcache {
     lc_http *http;
     lc_store store;
     lc_embedder embedder;      /* ops.embed NULL: nothing is matched by meaning */
+    char *vector_space;        /* name of what records hold: the embedder's space and how questions are read */
     lc_provider openai, anthropic;
     lc_protocol ask_protocol; /* what llmcache_ask speaks */
     lc_memory_cache *memory;
@@ -187,6 +188,12 @@ double lc_threshold(const llmcache *cache);
 double lc_least_similarity(const lc_job *job);
 int lc_embed_text(llmcache *cache, const char *text, float **vector, size_t *dimension,
                   llmcache_error *err);
+/* What the embedder gets to read of a question: appended to `read`. */
+int lc_reads_plainly(const llmcache *cache);
+int lc_read_question(const llmcache *cache, const char *question, lc_buffer *read);
+/* The vector of a question as it is matched. */
+int lc_embed_question(llmcache *cache, const char *question, float **vector, size_t *dimension,
+                      llmcache_error *err);
 int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, float **vectors,
                    size_t *dimension, llmcache_error *err);
 /* The record's answer, from memory or the store. */

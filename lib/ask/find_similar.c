@@ -55,6 +55,19 @@ int lc_embed_text(llmcache *cache, const char *text, float **vector, size_t *dim
     return lc_embed_texts(cache, &text, 1, vector, dimension, err);
 }
 
+/* Every record is made by this one function. */
+int lc_embed_question(llmcache *cache, const char *question, float **vector, size_t *dimension,
+                      llmcache_error *err)
+{
+    lc_buffer read;
+    lc_buffer_init(&read, 0);
+    int code = lc_read_question(cache, question, &read)
+                   ? lc_fail_memory(err)
+                   : lc_embed_text(cache, read.data, vector, dimension, err);
+    lc_buffer_done(&read);
+    return code;
+}
+
 /* After the embedder failed, questions go on without it for a while instead of waiting again. */
 #define EMBED_PAUSE_MS 3000
 
@@ -64,7 +77,7 @@ static int embed_question(lc_job *job)
     llmcache_error err;
     if (atomic_load_explicit(&cache->embed_pause_until_ms, memory_order_relaxed) > lc_mono_ms())
         return 0;
-    int code = lc_embed_text(cache, job->question.text, &job->vector, &job->dimension, &err);
+    int code = lc_embed_question(cache, job->question.text, &job->vector, &job->dimension, &err);
     if (code == LLMCACHE_UNSUPPORTED) {
         job->why = "unsuited-text";
         lc_count_word(&cache->counts.unmatched, job->why);

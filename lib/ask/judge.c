@@ -6,6 +6,7 @@
 #include "ask/cache.h"
 
 #include "base/memory.h"
+#include "decide/normalise.h"
 #include "embed/local_embedder.h"
 
 #include <string.h>
@@ -48,11 +49,35 @@ static void policy_of(const lc_job *job, lc_policy *policy)
     policy->use_score = lc_uses_score(job->cache);
 }
 
+/* ---- What the encoder reads ---------------------------------------------------------------------- */
+
+/*
+ * Greetings and politeness are left out for the encoder here: it was measured so. Another embedder gets the
+ * question as it was asked.
+ */
+int lc_reads_plainly(const llmcache *cache)
+{
+    return strcmp(cache->embedder.ops.name, "local") == 0;
+}
+
+int lc_read_question(const llmcache *cache, const char *question, lc_buffer *read)
+{
+    int code = lc_reads_plainly(cache) ? lc_normalise_question(question, strlen(question), read)
+                                       : lc_buffer_text(read, question);
+    return code || !read->data ? LLMCACHE_MEMORY : 0;
+}
+
 /* ---- What the encoder saw ------------------------------------------------------------------------ */
 
 static int look(const llmcache *cache, lc_token_states *states, lc_side *side)
 {
-    if (lc_local_states(cache->embedder.self, side->text, states, NULL))
+    lc_buffer read;
+    lc_buffer_init(&read, 0);
+    int code = lc_read_question(cache, side->text, &read)
+                   ? LLMCACHE_MEMORY
+                   : lc_local_states(cache->embedder.self, read.data, states, NULL);
+    lc_buffer_done(&read);
+    if (code)
         return LLMCACHE_EMBEDDER;
     side->ids = states->ids;
     side->is_word = states->is_word;

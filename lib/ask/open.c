@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "decide/normalise.h"
 
 #include <string.h>
 
@@ -42,6 +43,21 @@ static int open_embedder(llmcache *cache, const lc_brought *brought, llmcache_er
         return 0;
     }
     return lc_embedder_open(settings->embedder, &options, &cache->embedder, err);
+}
+
+static int name_space(llmcache *cache, llmcache_error *err)
+{
+    lc_buffer name;
+    lc_buffer_init(&name, 0);
+    const lc_embedder *embedder = &cache->embedder;
+    if (embedder->ops.embed) {
+        lc_buffer_text(&name, embedder->ops.space(embedder->self));
+        if (lc_reads_plainly(cache))
+            lc_buffer_text(&name, ":" LC_NORMALISE_VERSION);
+    }
+    cache->vector_space = lc_buffer_take(&name, NULL);
+    lc_buffer_done(&name);
+    return cache->vector_space ? 0 : lc_fail_memory(err);
 }
 
 static int open_services(llmcache *cache, llmcache_error *err)
@@ -128,6 +144,8 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
     if (!code)
         code = open_embedder(cache, brought, err);
     if (!code)
+        code = name_space(cache, err);
+    if (!code)
         code = open_store(cache, brought, err);
     if (!code)
         code = lc_memory_cache_new((size_t)settings->memory_bytes, &cache->memory, err);
@@ -203,6 +221,7 @@ void lc_cache_close(llmcache *cache)
     lc_http_free(cache->http);
     lc_prices_free(cache->prices);
     lc_callers_free(cache->callers);
+    lc_free(cache->vector_space);
     lc_settings_done(&cache->settings);
     lc_free(cache);
 }

@@ -94,9 +94,8 @@ static int see_entry(void *user, const llmcache_entry *entry)
 static int see_record(void *user, const llmcache_entry *entry)
 {
     todo *t = user;
-    const lc_embedder *embedder = &t->cache->embedder;
     t->report.records++;
-    if (!embedder->ops.embed || strcmp(entry->embedder, embedder->ops.space(embedder->self)) == 0)
+    if (!t->cache->embedder.ops.embed || strcmp(entry->embedder, t->cache->vector_space) == 0)
         return 0;
     t->code = add_foreign(t, entry);
     return t->code != 0;
@@ -127,14 +126,14 @@ static void embed_one(todo *t, const lc_entry *entry)
     float *vector = NULL;
     if (has_record(t, &facts))
         return;
-    int code = lc_embed_text(cache, facts.question, &vector, &facts.dimension, &err);
+    int code = lc_embed_question(cache, facts.question, &vector, &facts.dimension, &err);
     if (code == LLMCACHE_UNSUPPORTED) {
         t->report.skipped++;
         return;
     }
     if (!code) {
         facts.vector = vector;
-        facts.embedder = cache->embedder.ops.space(cache->embedder.self);
+        facts.embedder = cache->vector_space;
         code = cache->store.ops.put(cache->store.self, LLMCACHE_PART_EMBED, &facts,
                                     cache->settings.store_write_timeout_ms, &err);
     }

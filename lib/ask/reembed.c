@@ -26,8 +26,7 @@ typedef struct keys {
 static int collect(void *user, const llmcache_entry *entry)
 {
     keys *k = user;
-    const lc_embedder *embedder = &k->cache->embedder;
-    if (strcmp(entry->embedder, embedder->ops.space(embedder->self)) == 0 || !*entry->question)
+    if (strcmp(entry->embedder, k->cache->vector_space) == 0 || !*entry->question)
         return k->cache->background.closing;
     if (k->count == k->room) {
         size_t room = k->room ? k->room * 2 : 64;
@@ -57,12 +56,12 @@ static int make_again(llmcache *cache, const llmcache_key *key)
                                     timeout_ms, lc_copy_entry, &entry, &err);
     if (code || !entry)
         return code == LLMCACHE_NOT_FOUND || code == LLMCACHE_CORRUPT ? 0 : code;
-    code = lc_embed_text(cache, entry->facts.question, &vector, &dimension, &err);
+    code = lc_embed_question(cache, entry->facts.question, &vector, &dimension, &err);
     if (!code) {
         llmcache_entry facts = entry->facts;
         facts.vector = vector;
         facts.dimension = dimension;
-        facts.embedder = cache->embedder.ops.space(cache->embedder.self);
+        facts.embedder = cache->vector_space;
         code = cache->store.ops.put(cache->store.self, LLMCACHE_PART_EMBED, &facts, timeout_ms, &err);
         if (!code)
             lc_index_add(cache->index, facts.space, facts.fingerprint, facts.partition, vector, dimension,

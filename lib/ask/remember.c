@@ -36,7 +36,7 @@ int lc_remember(llmcache *cache, lc_entry *entry, const float *vector, size_t di
     if (vector) {
         facts.vector = vector;
         facts.dimension = dimension;
-        facts.embedder = cache->embedder.ops.space(cache->embedder.self);
+        facts.embedder = cache->vector_space;
         parts = LLMCACHE_PART_BOTH;
     }
     int64_t start_us = lc_mono_us();

@@ -125,8 +125,10 @@ Test(semantic_cache, vectors_of_another_embedder_are_never_compared)
     test_ask_source(cache, "one");
     llmcache_close(cache);
     mock_behave(&mock, "{'path': '/v1/embeddings', 'status': 400}");
+    int before = mock_calls(&mock, "/v1/embeddings");
     cache = test_cache(&mock, "threshold", "0.9", "store", uri, "embedder", "openai:another-model");
-    cr_assert(test_wait_until(index_is_ready(cache), 5000));
+    cr_assert(test_wait_until(index_is_ready(cache) && mock_calls(&mock, "/v1/embeddings") > before, 5000),
+              "the background tried to make it again, once");
     cr_assert_eq(test_counters(cache).records, 0);
     mock_reset(&mock);
     llmcache_rebuild_report report;
