@@ -8,13 +8,15 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define PIECE_BYTES 24 /* of text in an event of a paced replay: a few words */
 
-/* Appends a formatted text to the room and points the header at it. */
+/*
+ * Makes header values in the room, piece by piece. By hand, not by printf: on an exact hit this was a tenth
+ * of all the work.
+ */
 typedef struct maker {
     llmcache_header *headers;
     size_t count;
@@ -22,17 +24,55 @@ typedef struct maker {
     size_t used;
 } maker;
 
-__attribute__((format(printf, 3, 4))) static void add(maker *m, const char *name,
-                                                      const char *format, ...)
+static void put(maker *m, const char *text)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(m->room + m->used, LC_REPLY_ROOM - m->used, format, arguments);
-    va_end(arguments);
-    if (size < 0 || m->used + (size_t)size >= LC_REPLY_ROOM || m->count == LC_REPLY_HEADERS)
-        return;
-    m->headers[m->count++] = (llmcache_header){name, m->room + m->used};
-    m->used += (size_t)size + 1;
+    size_t size = strlen(text);
+    if (m->used + size + 1 > LC_REPLY_ROOM)
+        size = LC_REPLY_ROOM - m->used - 1;
+    memcpy(m->room + m->used, text, size);
+    m->used += size;
+}
+
+static void put_number(maker *m, int64_t number)
+{
+    char digits[24];
+    char *at = digits + sizeof digits;
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    *--at = '\0';
+    do
+        *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (number < 0)
+        *--at = '-';
+    put(m, at);
+}
+
+/* Four decimals of a number from -1 to 1. */
+static void put_similarity(maker *m, double similarity)
+{
+    char decimals[8];
+    int parts = (int)(similarity * 10000 + (similarity < 0 ? -0.5 : 0.5));
+    put(m, parts < 0 ? "-" : "");
+    parts = parts < 0 ? -parts : parts;
+    put_number(m, parts / 10000);
+    for (int i = 3; i >= 0; i--, parts /= 10)
+        decimals[i] = (char)('0' + parts % 10);
+    decimals[4] = '\0';
+    put(m, ".");
+    put(m, decimals);
+}
+
+/* A header whose value begins where the room is used up to; `finish` ends it. */
+static void begin(maker *m, const char *name)
+{
+    if (m->count < LC_REPLY_HEADERS)
+        m->headers[m->count++] = (llmcache_header){name, m->room + m->used};
+}
+
+static void finish(maker *m)
+{
+    m->room[m->used] = '\0';
+    m->used += m->used + 1 < LC_REPLY_ROOM;
 }
 
 static void add_constant(maker *m, const char *name, const char *value)
@@ -50,28 +90,37 @@ static int is_hit(const lc_job *job)
 static void add_hit_status(maker *m, const lc_job *job)
 {
     const llmcache_entry *facts = &job->entry->facts;
-    char ttl[40] = "";
-    if (facts->expires_ms)
-        snprintf(ttl, sizeof ttl, "; ttl=%lld", (long long)((facts->expires_ms - facts->stale_ms - job->now_ms) / 1000));
-    const char *detail = job->ended == LLMCACHE_SOURCE_SEMANTIC ? "; detail=semantic"
-                         : job->ended == LLMCACHE_SOURCE_STALE  ? "; detail=stale"
-                                                                : "";
-    add(m, "Cache-Status", "llmcache; hit%s; key=\"%s\"%s", ttl, facts->id, detail);
+    begin(m, "Cache-Status");
+    put(m, "llmcache; hit");
+    if (facts->expires_ms) {
+        put(m, "; ttl=");
+        put_number(m, (facts->expires_ms - facts->stale_ms - job->now_ms) / 1000);
+    }
+    put(m, "; key=\"");
+    put(m, facts->id);
+    put(m, job->ended == LLMCACHE_SOURCE_SEMANTIC ? "\"; detail=semantic"
+           : job->ended == LLMCACHE_SOURCE_STALE  ? "\"; detail=stale"
+                                                  : "\"");
+    finish(m);
     add_constant(m, "X-Cache-Status", job->ended == LLMCACHE_SOURCE_STALE ? "STALE" : "HIT");
     int64_t age_ms = job->now_ms - facts->created_ms;
-    add(m, "Age", "%lld", (long long)(age_ms > 0 ? age_ms / 1000 : 0));
+    begin(m, "Age");
+    put_number(m, age_ms > 0 ? age_ms / 1000 : 0);
+    finish(m);
 }
 
 static void add_miss_status(maker *m, const lc_job *job)
 {
-    const char *forward = job->ended == LC_END_BYPASS ? "bypass"
-                          : job->controls.no_read     ? "request"
-                                                      : "uri-miss";
-    char detail[64] = "";
-    if (job->why && *job->why)
-        snprintf(detail, sizeof detail, "; detail=%.40s", job->why);
-    add(m, "Cache-Status", "llmcache; fwd=%s%s%s%s", forward, job->stored ? "; stored" : "",
-        job->ended == LLMCACHE_SOURCE_SHARED ? "; collapsed" : "", detail);
+    begin(m, "Cache-Status");
+    put(m, "llmcache; fwd=");
+    put(m, job->ended == LC_END_BYPASS ? "bypass" : job->controls.no_read ? "request" : "uri-miss");
+    put(m, job->stored ? "; stored" : "");
+    put(m, job->ended == LLMCACHE_SOURCE_SHARED ? "; collapsed" : "");
+    if (job->why && *job->why) {
+        put(m, "; detail=");
+        put(m, job->why);
+    }
+    finish(m);
     add_constant(m, "X-Cache-Status", job->ended == LC_END_BYPASS ? "BYPASS" : "MISS");
 }
 
@@ -88,8 +137,11 @@ size_t lc_reply_headers(const lc_job *job, llmcache_header *headers, char *room)
         add_constant(&m, "X-LLMCache-Id", job->entry->facts.id);
     else if (job->ended != LC_END_BYPASS && job->id[0])
         add_constant(&m, "X-LLMCache-Id", job->id);
-    if (is_hit(job))
-        add(&m, "X-LLMCache-Similarity", "%.4f", job->similarity);
+    if (is_hit(job)) {
+        begin(&m, "X-LLMCache-Similarity");
+        put_similarity(&m, job->similarity);
+        finish(&m);
+    }
     return m.count;
 }
 
