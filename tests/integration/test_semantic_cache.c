@@ -174,8 +174,8 @@ Test(semantic_cache, what_is_no_plain_text_question_is_not_matched)
     static const char *const bodies[] = {
         "{\"model\":\"m\",\"n\":2,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
         "{\"model\":\"m\",\"logprobs\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
-        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
-        "\"image_url\":{\"url\":\"data:image/png;base64,AA==\"}},{\"type\":\"text\",\"text\":\"hi\"}]}]}"};
+        ("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
+        "\"image_url\":{\"url\":\"data:image/png;base64,AA==\"}},{\"type\":\"text\",\"text\":\"hi\"}]}]}")};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
         cr_assert_eq(test_call(cache, CHAT, NULL, bodies[i]).status, 200, "%zu", i);
     cr_assert_eq(test_counters(cache).embeds, 0);
