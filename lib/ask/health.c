@@ -48,7 +48,7 @@ static int tell_embedder(llmcache *cache, lc_buffer *out)
     return !paused;
 }
 
-static int tell_index(llmcache *cache, lc_buffer *out)
+static void tell_index(llmcache *cache, lc_buffer *out)
 {
     lc_index_stats stats;
     lc_index_stats_read(cache->index, &stats);
@@ -56,11 +56,10 @@ static int tell_index(llmcache *cache, lc_buffer *out)
     int ready = cache->background.index_ready || !cache->embedder.ops.embed;
     unsigned long long damaged = cache->background.damaged;
     pthread_mutex_unlock(&cache->background.lock);
-    part(out, "index", ready, "flat", ready ? "" : "loading");
+    part(out, "index", 1, "flat", ready ? "" : "loading"); /* questions wait for it, shortly */
     lc_buffer_format(out, ",\"records\":%llu,\"damaged\":%llu,\"reembedding\":%zu},",
                      (unsigned long long)stats.records, damaged,
                      atomic_load(&cache->background.reembedding));
-    return ready;
 }
 
 static int has_key(const llmcache *cache)
@@ -92,7 +91,7 @@ int lc_health_read(llmcache *cache, llmcache_status *status, char **json, llmcac
     lc_buffer_byte(&out, '{');
     int ok = tell_store(cache, &out);
     ok &= tell_embedder(cache, &out);
-    ok &= tell_index(cache, &out);
+    tell_index(cache, &out);
     tell_provider(cache, &out);
     lc_buffer_byte(&out, '}');
     char *text = lc_buffer_take(&out, NULL);

@@ -113,7 +113,7 @@ static int index_is_ready(llmcache *cache)
     char *text;
     llmcache_status status;
     cr_assert_eq(llmcache_health(cache, &status, &text, NULL), 0);
-    int ready = strstr(text, "\"index\":{\"ok\":true") != NULL;
+    int ready = strstr(text, "\"detail\":\"loading\"") == NULL;
     llmcache_free(text);
     return ready;
 }
