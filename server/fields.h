@@ -17,6 +17,8 @@ enum {
 /* X(NAME, "name", flags) */
 #define FIELDS(X)                                                         \
     X(ACCEPT_ENCODING, "accept-encoding", FIELD_STAYS)                    \
+    X(ACCESS_CONTROL_REQUEST_HEADERS, "access-control-request-headers", 0) \
+    X(ACCESS_CONTROL_REQUEST_METHOD, "access-control-request-method", 0)   \
     X(API_KEY, "api-key", FIELD_SINGLE)                                   \
     X(AUTHORIZATION, "authorization", FIELD_SINGLE)                       \
     X(CONNECTION, "connection", FIELD_STAYS)                              \

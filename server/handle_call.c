@@ -7,6 +7,7 @@
  * chunk, so that the client sees the cut: by HTTP/1.0, which has no chunks, the
  * connection is reset.
  */
+#include "cors.h"
 #include "routes.h"
 
 #include <string.h>
@@ -49,10 +50,18 @@ static int is_own(const char *name)
     return 0;
 }
 
+/* Where the cache says who may read, what the service says of it does not count. */
+static int is_cors(const char *name)
+{
+    static const char prefix[] = "access-control-";
+    return strncasecmp(name, prefix, sizeof prefix - 1) == 0;
+}
+
 static void add_headers(reply_relay *relay, const llmcache_header *headers, size_t count)
 {
+    int governed = cors_governs(relay->x);
     for (size_t i = 0; i < count; i++) {
-        if (is_own(headers[i].name) || strpbrk(headers[i].value, "\r\n"))
+        if (is_own(headers[i].name) || (governed && is_cors(headers[i].name)) || strpbrk(headers[i].value, "\r\n"))
             continue;
         note(relay->x, &headers[i]);
         bytes_text(&relay->out, headers[i].name);

@@ -2,6 +2,7 @@
  * Replies. Head and body leave in one write: two would cost a delayed acknowledgement (40
  * ms) with Nagle's algorithm, and two system calls without.
  */
+#include "cors.h"
 #include "exchange.h"
 
 #include <stdio.h>
@@ -110,6 +111,7 @@ void reply_head(exchange *x, byte_buffer *out, int status)
         bytes_text(out, "Connection: close\r\n");
     else if (x->http10)
         bytes_text(out, "Connection: keep-alive\r\n");
+    cors_add(x, out);
 }
 
 void reply_send(exchange *x, int status, const char *type, const char *headers,

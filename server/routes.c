@@ -5,6 +5,7 @@
  */
 #include "routes.h"
 #include "admin_guard.h"
+#include "cors.h"
 
 #include <string.h>
 
@@ -104,6 +105,8 @@ static void serve_other(exchange *x)
 
 void routes_serve(exchange *x)
 {
+    if (cors_preflight(x))
+        return;
     for (const route *row = routes; row->path; row++) {
         const char *tail = tail_of(row->path, x->path);
         if (!tail ||

@@ -6,6 +6,7 @@
  *   gate.c            who may connect: the limit, time limits of a connection, draining
  *   http_request.c    is this request whole and unambiguous? its body
  *   http_reply.c      one reply, in one write; streams; errors in the caller's protocol
+ *   cors.c            which pages of other sites may read replies
  *   routes.c          the table: method, path, handler, who may
  *   handle_*.c        the handlers
  *   access_log.c      one line a request
@@ -39,6 +40,7 @@ typedef struct server_config {
     const char *port_file; /* where the port goes once it is known, NULL for nowhere */
     const char *admin_key; /* "" for none */
     const char *access_log;
+    const char *cors_origins; /* "" for none */
     int max_connections;
     size_t max_body_bytes;
     int64_t request_timeout_ms;

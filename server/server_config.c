@@ -140,6 +140,7 @@ static int read_settings(http_server *server)
     server_config *config = &server->config;
     config->admin_key = llmcache_options_text(server->options, "admin-key");
     config->access_log = llmcache_options_text(server->options, "access-log");
+    config->cors_origins = llmcache_options_text(server->options, "cors-origins");
     config->max_connections = (int)number(server, "max-connections");
     config->max_body_bytes = (size_t)number(server, "max-body-bytes");
     config->request_timeout_ms = (int64_t)number(server, "request-timeout-ms");
