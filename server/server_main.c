@@ -14,6 +14,7 @@
 
 #include <civetweb.h>
 #include <errno.h>
+#include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -243,6 +244,25 @@ static const char *shown(const http_server *server, const char *name)
     return "";
 }
 
+/* What is missing, said once: the server works without it. */
+static void tell_problems(const http_server *server)
+{
+    llmcache_status status;
+    char *json;
+    if (llmcache_health(server->cache, &status, &json, NULL))
+        return;
+    json_t *parts = json_loads(json, 0, NULL), *part;
+    const char *name;
+    json_object_foreach(parts, name, part)
+    {
+        const char *detail = json_string_value(json_object_get(part, "detail"));
+        if (json_is_false(json_object_get(part, "ok")) && detail && *detail)
+            fprintf(stderr, "llmcache-server: %s: %s\n", name, detail);
+    }
+    json_decref(parts);
+    llmcache_free(json);
+}
+
 static int announce(const web_state *web)
 {
     const server_config *config = &web->server->config;
@@ -254,6 +274,7 @@ static int announce(const web_state *web)
     printf("provider %s, ", shown(web->server, "provider"));
     printf("embedder %s)\n", shown(web->server, "embedder"));
     fflush(stdout);
+    tell_problems(web->server);
     return 0;
 }
 

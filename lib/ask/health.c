@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "embed/local_embedder.h"
 
 #include <string.h>
 
@@ -40,12 +41,14 @@ static int tell_embedder(llmcache *cache, lc_buffer *out)
         return 1;
     }
     int paused = atomic_load(&cache->embed_pause_until_ms) > lc_mono_ms();
-    part(out, "embedder", !paused, ops->name,
-         paused ? "failed lately; questions are matched exactly only" : "");
+    const char *problem = strcmp(ops->name, "local") == 0 ? lc_local_problem(cache->embedder.self) : "";
+    int ok = !paused && !*problem;
+    part(out, "embedder", ok, ops->name,
+         *problem ? problem : paused ? "failed lately; questions are matched exactly only" : "");
     lc_buffer_text(out, ",\"space\":");
     lc_buffer_json_text(out, ops->space(cache->embedder.self));
     lc_buffer_format(out, ",\"dimension\":%zu},", ops->dimension(cache->embedder.self));
-    return !paused;
+    return ok;
 }
 
 static void tell_index(llmcache *cache, lc_buffer *out)

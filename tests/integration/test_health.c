@@ -83,3 +83,17 @@ Test(health, the_doctor_says_how_to_mend)
     llmcache_free(text);
     llmcache_close(cache);
 }
+
+Test(health, a_model_that_is_not_there_is_told_before_anybody_asks)
+{
+    llmcache *cache = test_cache(&mock, "embedder", "local:", "models-folder", test_folder());
+    llmcache_status status;
+    json_t *root = health_of(cache, &status);
+    const char *detail = json_string_value(json_object_get(json_object_get(root, "embedder"), "detail"));
+    cr_assert_eq(status, LLMCACHE_STATUS_DEGRADED);
+    cr_assert(strstr(detail, "model pull"), "%s", detail);
+    json_decref(root);
+    cr_assert_str_eq(test_ask_source(cache, "hi"), "model", "it works, exactly only");
+    cr_assert_str_eq(test_ask_source(cache, "hi"), "exact");
+    llmcache_close(cache);
+}
