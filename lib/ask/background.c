@@ -92,6 +92,7 @@ static void sweep(llmcache *cache, int64_t *due_ms)
         return;
     if (cache->store.ops.sweep && cache->store.ops.sweep(cache->store.self, lc_now_ms(cache), &err))
         lc_count_add(&cache->counts.store_errors, 1);
+    lc_index_sweep(cache->index, lc_now_ms(cache));
     *due_ms = lc_mono_ms() + SWEEP_MS;
 }
 
