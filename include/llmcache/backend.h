@@ -26,11 +26,17 @@ LLMCACHE_EXPORT int llmcache_error_set(llmcache_error *err, int code, const char
 
 /* ---- Store ----------------------------------------------------------------------------------- */
 
-/* The two kinds of stored data. Each is whole by itself and can be removed without the other. */
+/*
+ * The kinds of stored data. Each is whole by itself and can be removed without the others. Entry and record are
+ * the two parts of an answer; an observation is what was learnt about a pair of questions, an entry of its own
+ * with JSON for a body and no vector. It is put by itself, never with another part. A store that keeps no
+ * observations says LLMCACHE_UNSUPPORTED when one is put or asked for: the cache then has them in memory only.
+ */
 enum {
-    LLMCACHE_PART_PROMPT = 1, /* the exact entry: facts and answer */
-    LLMCACHE_PART_EMBED = 2,  /* the record: facts, vector, its own copy of the answer */
-    LLMCACHE_PART_BOTH = 3
+    LLMCACHE_PART_PROMPT = 1,     /* the exact entry: facts and answer */
+    LLMCACHE_PART_EMBED = 2,      /* the record: facts, vector, its own copy of the answer */
+    LLMCACHE_PART_BOTH = 3,       /* all of an answer */
+    LLMCACHE_PART_OBSERVATION = 4
 };
 
 /* Names one entry. */
@@ -60,6 +66,7 @@ typedef struct llmcache_store_stats {
     uint64_t bytes;   /* on disk or in memory, 0 if unknown */
     int connected;    /* 1 if the last operation worked */
     char detail[128]; /* one line for people */
+    uint64_t observations; /* like entries */
 } llmcache_store_stats;
 
 typedef struct llmcache_store_ops {
@@ -67,8 +74,8 @@ typedef struct llmcache_store_ops {
     const char *name; /* "sqlite" */
 
     /*
-     * Calls `fn` with the entry's part (one of the two); LLMCACHE_NOT_FOUND when it is absent, expired at
-     * now_ms, or not what the key says. A PROMPT part comes without its vector. Damaged data is
+     * Calls `fn` with the entry's part (one of them); LLMCACHE_NOT_FOUND when it is absent, expired at
+     * now_ms, or not what the key says. Only an EMBED part comes with a vector. Damaged data is
      * LLMCACHE_CORRUPT; the store has set it aside and will not give it again.
      */
     int (*get)(void *self, int part, const llmcache_key *key, int64_t now_ms, int64_t deadline_ms,

@@ -243,6 +243,8 @@ static void enqueue(llmcache *cache, const char *space, const char *id)
 static void on_changed(void *user, int parts, const char *space, const char *id)
 {
     llmcache *cache = user;
+    if (!(parts & LLMCACHE_PART_BOTH))
+        return; /* no answer changed */
     lc_count_add(&cache->counts.invalidations, 1);
     lc_memory_cache_remove(cache->memory, space, id);
     if ((parts & LLMCACHE_PART_EMBED) && cache->embedder.ops.embed)

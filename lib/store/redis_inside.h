@@ -14,13 +14,15 @@ typedef struct lc_redis_store {
     lc_redis_pool *pool;
     lc_redis_echoes *echoes;
     _Atomic(lc_redis_watch *) watch;
-    atomic_uint_least64_t entries, records; /* as counted by the last each, and since */
+    atomic_uint_least64_t entries, records, observations; /* as counted by the last each, and since */
     atomic_uint_least64_t damaged;          /* set aside */
 } lc_redis_store;
 
 static inline atomic_uint_least64_t *lc_redis_count_of(lc_redis_store *store, int part)
 {
-    return part == LLMCACHE_PART_EMBED ? &store->records : &store->entries;
+    return part == LLMCACHE_PART_EMBED         ? &store->records
+           : part == LLMCACHE_PART_OBSERVATION ? &store->observations
+                                               : &store->entries;
 }
 
 static inline int lc_redis_is_expired(const llmcache_entry *entry, int64_t now_ms)

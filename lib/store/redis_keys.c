@@ -14,9 +14,21 @@ static int is_plain(unsigned char c)
            (c != '\0' && strchr("-._~@+=,/", c) != NULL);
 }
 
-static const char *prefix_of(int part)
+static const struct shape {
+    int part;
+    const char *prefix;
+    size_t digits; /* of the last joint */
+} shapes[] = {{LLMCACHE_PART_PROMPT, LC_REDIS_PROMPT_PREFIX, FINGERPRINT_DIGITS},
+              {LLMCACHE_PART_EMBED, LC_REDIS_EMBED_PREFIX, ID_DIGITS},
+              {LLMCACHE_PART_OBSERVATION, LC_REDIS_OBSERVATION_PREFIX, ID_DIGITS}};
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+static const struct shape *shape_of(int part)
 {
-    return part == LLMCACHE_PART_EMBED ? LC_REDIS_EMBED_PREFIX : LC_REDIS_PROMPT_PREFIX;
+    size_t at = 0;
+    while (at < SHAPES - 1 && shapes[at].part != part)
+        at++;
+    return &shapes[at];
 }
 
 static void add_space(const char *space, lc_buffer *name)
@@ -31,11 +43,9 @@ static void add_space(const char *space, lc_buffer *name)
 int lc_redis_key_name(int part, const llmcache_key *key, lc_buffer *name)
 {
     char digits[FINGERPRINT_DIGITS + 1];
-    if (part == LLMCACHE_PART_EMBED)
-        lc_entry_id(key->fingerprint, digits);
-    else
-        lc_hex(key->fingerprint, LLMCACHE_FINGERPRINT_SIZE, digits);
-    lc_buffer_text(name, prefix_of(part));
+    const struct shape *shape = shape_of(part);
+    lc_hex(key->fingerprint, shape->digits / 2, digits);
+    lc_buffer_text(name, shape->prefix);
     add_space(key->space, name);
     lc_buffer_byte(name, ':');
     return lc_buffer_text(name, digits);
@@ -43,7 +53,7 @@ int lc_redis_key_name(int part, const llmcache_key *key, lc_buffer *name)
 
 int lc_redis_key_pattern(int part, const char *space, const char *head, lc_buffer *pattern)
 {
-    lc_buffer_text(pattern, prefix_of(part));
+    lc_buffer_text(pattern, shape_of(part)->prefix);
     if (space)
         add_space(space, pattern);
     else
@@ -79,17 +89,22 @@ static int read_space(const char *text, size_t size, char *space)
     return 1;
 }
 
+static const struct shape *shape_of_name(const char *name, size_t size)
+{
+    for (size_t i = 0; i < SHAPES; i++) {
+        size_t head = strlen(shapes[i].prefix);
+        if (size >= head && memcmp(name, shapes[i].prefix, head) == 0)
+            return &shapes[i];
+    }
+    return NULL;
+}
+
 int lc_redis_key_read(const char *name, size_t size, char *space, char id[LLMCACHE_ID_SIZE])
 {
-    int part = LLMCACHE_PART_PROMPT;
-    size_t digits = FINGERPRINT_DIGITS, head = strlen(LC_REDIS_PROMPT_PREFIX);
-    if (size < head || memcmp(name, LC_REDIS_PROMPT_PREFIX, head) != 0) {
-        part = LLMCACHE_PART_EMBED;
-        digits = ID_DIGITS;
-        head = strlen(LC_REDIS_EMBED_PREFIX);
-        if (size < head || memcmp(name, LC_REDIS_EMBED_PREFIX, head) != 0)
-            return 0;
-    }
+    const struct shape *shape = shape_of_name(name, size);
+    if (!shape)
+        return 0;
+    size_t digits = shape->digits, head = strlen(shape->prefix);
     if (size < head + 1 + digits || name[size - digits - 1] != ':')
         return 0;
     for (size_t i = size - digits; i < size; i++)
@@ -99,5 +114,5 @@ int lc_redis_key_read(const char *name, size_t size, char *space, char id[LLMCAC
         return 0;
     memcpy(id, name + size - digits, ID_DIGITS);
     id[ID_DIGITS] = '\0';
-    return part;
+    return shape->part;
 }

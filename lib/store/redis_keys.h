@@ -1,6 +1,6 @@
 /*
- * Names of Redis keys: prompt_cache:<namespace>:<fingerprint> and embed_cache:<namespace>:<id>. In the
- * namespace, whatever is not a letter, a digit or one of -._~@+=,/ stands as % and two digits, so that the
+ * Names of Redis keys: prompt_cache:<namespace>:<fingerprint>, embed_cache:<namespace>:<id> and
+ * observation_cache:<namespace>:<id>. In the namespace, whatever is not a letter, a digit or one of -._~@+=,/ stands as % and two digits, so that the
  * colons of a key are its joints and no pattern matches more than it says. Pure.
  */
 #ifndef LC_STORE_REDIS_KEYS_H
@@ -10,9 +10,10 @@
 
 #include <llmcache/backend.h>
 
-#define LC_REDIS_PROMPT_PREFIX  "prompt_cache:"
-#define LC_REDIS_EMBED_PREFIX   "embed_cache:"
-#define LC_REDIS_DAMAGED_PREFIX "llmcache_damaged:"
+#define LC_REDIS_PROMPT_PREFIX      "prompt_cache:"
+#define LC_REDIS_EMBED_PREFIX       "embed_cache:"
+#define LC_REDIS_OBSERVATION_PREFIX "observation_cache:"
+#define LC_REDIS_DAMAGED_PREFIX     "llmcache_damaged:"
 
 /* Appends the key's name, a NUL not counted. Return name->broken. */
 int lc_redis_key_name(int part, const llmcache_key *key, lc_buffer *name);

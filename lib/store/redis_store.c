@@ -85,6 +85,7 @@ static void stats(void *self, llmcache_store_stats *stats)
     lc_redis_pool_look(store->pool, &state);
     *stats = (llmcache_store_stats){.entries = atomic_load(&store->entries),
                                     .records = atomic_load(&store->records),
+                                    .observations = atomic_load(&store->observations),
                                     .connected = state.ever_worked && !state.lost};
     uint64_t damaged = atomic_load(&store->damaged);
     if (state.lost)

@@ -44,13 +44,13 @@ static int give_up(lc_redis_batch *batch, int code)
     return batch->bytes.broken;
 }
 
-int lc_redis_put_prompt(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch,
+int lc_redis_put_string(int part, const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch,
                         lc_buffer *name, lc_redis_print *print)
 {
     lc_buffer value;
     char life[24];
     lc_buffer_init(&value, 0);
-    add_name(LLMCACHE_PART_PROMPT, entry, name);
+    add_name(part, entry, name);
     lc_facts_write(entry, 0, &value);
     lc_buffer_byte(&value, '\n');
     lc_buffer_add(&value, entry->body, entry->body_size);
@@ -117,7 +117,7 @@ static int fail_odd(const char *redis, llmcache_error *err)
     return lc_fail(err, LLMCACHE_STORE, "%s answered a write in a way of its own", redis);
 }
 
-int lc_redis_check_prompt(redisReply **replies, size_t count, size_t *at, const char *redis,
+int lc_redis_check_string(redisReply **replies, size_t count, size_t *at, const char *redis,
                           llmcache_error *err)
 {
     if (count - *at < 2)
@@ -159,7 +159,7 @@ int lc_redis_get_print(int part, lc_redis_word name, lc_redis_batch *batch)
 {
     char last[16];
     snprintf(last, sizeof last, "%d", LC_REDIS_PRINT_BYTES - 1);
-    if (part == LLMCACHE_PART_PROMPT)
+    if (part != LLMCACHE_PART_EMBED)
         return LC_REDIS_ADD(batch, lc_redis_text("GETRANGE"), name, lc_redis_text("0"),
                             lc_redis_text(last));
     return LC_REDIS_ADD(batch, lc_redis_text("HGET"), name, lc_redis_text("facts"));
@@ -176,7 +176,7 @@ lc_redis_print lc_redis_read_print(const redisReply *reply)
 
 int lc_redis_get(int part, lc_redis_word name, lc_redis_batch *batch)
 {
-    if (part == LLMCACHE_PART_PROMPT)
+    if (part != LLMCACHE_PART_EMBED)
         return LC_REDIS_ADD(batch, lc_redis_text("GET"), name);
     return LC_REDIS_ADD(batch, lc_redis_text("HMGET"), name, lc_redis_text("facts"),
                         lc_redis_text("vector"), lc_redis_text("answer"));
@@ -206,7 +206,7 @@ static int check_name(int part, lc_redis_word name, const llmcache_entry *entry,
     return rc;
 }
 
-static int read_prompt(const redisReply *reply, const char *redis, lc_redis_value *value,
+static int read_string(const redisReply *reply, const char *redis, lc_redis_value *value,
                        llmcache_error *err)
 {
     if (reply->type == REDIS_REPLY_NIL)
@@ -272,7 +272,7 @@ int lc_redis_value_read(int part, lc_redis_word name, const redisReply *reply, c
         return fail_damaged(redis, err);
     int rc = lc_redis_check(reply, redis, err);
     if (!rc)
-        rc = part == LLMCACHE_PART_PROMPT ? read_prompt(reply, redis, &fresh, err)
+        rc = part != LLMCACHE_PART_EMBED ? read_string(reply, redis, &fresh, err)
                                           : read_record(reply, redis, &fresh, err);
     if (!rc)
         rc = check_name(part, name, &fresh.entry, err);

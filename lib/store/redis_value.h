@@ -1,6 +1,6 @@
 /*
- * What stands under a key: a prompt's string is its facts (one line of JSON), a newline and the answer; a
- * record's hash has the fields facts, vector (float32, little-endian) and answer. Pure.
+ * What stands under a key: the string of a prompt or an observation is its facts (one line of JSON), a newline
+ * and the body; a record's hash has the fields facts, vector (float32, little-endian) and answer. Pure.
  */
 #ifndef LC_STORE_REDIS_VALUE_H
 #define LC_STORE_REDIS_VALUE_H
@@ -15,7 +15,7 @@
  * Adds the commands that put one part under its name, whole and with its expiry. The name goes into an
  * empty buffer of the caller's, and *print receives what the value will be known by.
  */
-int lc_redis_put_prompt(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch,
+int lc_redis_put_string(int part, const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch,
                         lc_buffer *name, lc_redis_print *print);
 int lc_redis_put_record(const llmcache_entry *entry, int64_t wall_ms, lc_redis_batch *batch,
                         lc_buffer *name, lc_redis_print *print);
@@ -24,7 +24,7 @@ int lc_redis_put_record(const llmcache_entry *entry, int64_t wall_ms, lc_redis_b
  * Reads the replies to these commands, from replies[*at] on, and moves *at behind them. 1 when the part is new,
  * 0 when it replaced one, or the code of the first complaint.
  */
-int lc_redis_check_prompt(redisReply **replies, size_t count, size_t *at, const char *redis,
+int lc_redis_check_string(redisReply **replies, size_t count, size_t *at, const char *redis,
                           llmcache_error *err);
 int lc_redis_check_record(redisReply **replies, size_t count, size_t *at, const char *redis,
                           llmcache_error *err);

@@ -1,5 +1,5 @@
 /*
- * Following the changes. One connection of its own asks for tracking in broadcast mode on our two prefixes,
+ * Following the changes. One connection of its own asks for tracking in broadcast mode on our prefixes,
  * redirected to itself, and subscribes to __redis__:invalidate: tracking and the ear for it live and
  * die together, whatever happens to the connections that carry data. (RESP2 has no other way to hear;
  * https://redis.io/docs/latest/develop/reference/client-side-caching/ )
@@ -76,7 +76,8 @@ static int subscribe(lc_redis_conn *conn, const char *name, int64_t until_ms, ll
     LC_REDIS_ADD(&batch, lc_redis_text("CLIENT"), lc_redis_text("TRACKING"), lc_redis_text("ON"),
                  lc_redis_text("REDIRECT"), lc_redis_text(number), lc_redis_text("BCAST"),
                  lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_PROMPT_PREFIX),
-                 lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_EMBED_PREFIX));
+                 lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_EMBED_PREFIX),
+                 lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_OBSERVATION_PREFIX));
     LC_REDIS_ADD(&batch, lc_redis_text("SUBSCRIBE"), lc_redis_text(CHANNEL));
     rc = lc_redis_exchange(conn, &batch, until_ms, replies, err);
     for (size_t i = 0; i < batch.count && !rc; i++)

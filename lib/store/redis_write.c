@@ -9,9 +9,13 @@
 
 #include <string.h>
 
+static const int parts_there_are[] = {LLMCACHE_PART_PROMPT, LLMCACHE_PART_EMBED,
+                                      LLMCACHE_PART_OBSERVATION};
+
 enum {
+    PARTS = sizeof parts_there_are / sizeof parts_there_are[0],
     REMOVE_AT_ONCE = 256, /* keys */
-    PUT_COMMANDS = 8
+    PUT_COMMANDS = 10
 };
 
 /* ---- Writing ------------------------------------------------------------------------------------ */
@@ -27,7 +31,7 @@ typedef void (*echo_fn)(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_pr
 
 static void tell_echoes(lc_redis_store *store, const writing *w, echo_fn tell)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < PARTS; i++)
         if (w[i].part)
             tell(store->echoes, lc_redis_bytes(&w[i].name), w[i].print);
 }
@@ -47,11 +51,11 @@ static int check_writes(lc_redis_store *store, const writing *w, redisReply **re
                         llmcache_error *err)
 {
     size_t at = 0;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < PARTS; i++) {
         if (!w[i].part)
             continue;
-        int fresh = (w[i].part == LLMCACHE_PART_PROMPT ? lc_redis_check_prompt
-                                                       : lc_redis_check_record)(
+        int fresh = (w[i].part == LLMCACHE_PART_EMBED ? lc_redis_check_record
+                                                      : lc_redis_check_string)(
             replies, count, &at, store->uri.name, err);
         if (fresh < 0)
             return fresh;
@@ -81,22 +85,24 @@ int lc_redis_put(void *self, int parts, const llmcache_entry *entry, int64_t dea
 {
     lc_redis_store *store = self;
     int64_t until_ms = lc_mono_ms() + deadline_ms, wall_ms = lc_wall_ms();
-    writing w[2] = {{.part = parts & LLMCACHE_PART_PROMPT}, {.part = parts & LLMCACHE_PART_EMBED}};
+    writing w[PARTS] = {0};
     lc_redis_batch batch;
-    if (w[1].part && (!entry->vector || !entry->dimension))
+    if ((parts & LLMCACHE_PART_EMBED) && (!entry->vector || !entry->dimension))
         return lc_fail(err, LLMCACHE_INVALID, "a record needs a vector");
     lc_redis_batch_init(&batch);
-    lc_buffer_init(&w[0].name, 0);
-    lc_buffer_init(&w[1].name, 0);
-    if (w[0].part)
-        lc_redis_put_prompt(entry, wall_ms, &batch, &w[0].name, &w[0].print);
-    if (w[1].part)
-        lc_redis_put_record(entry, wall_ms, &batch, &w[1].name, &w[1].print);
+    for (int i = 0; i < PARTS; i++) {
+        lc_buffer_init(&w[i].name, 0);
+        w[i].part = parts & parts_there_are[i];
+        if (w[i].part == LLMCACHE_PART_EMBED)
+            lc_redis_put_record(entry, wall_ms, &batch, &w[i].name, &w[i].print);
+        else if (w[i].part)
+            lc_redis_put_string(w[i].part, entry, wall_ms, &batch, &w[i].name, &w[i].print);
+    }
     int rc = write_parts(store, w, &batch, until_ms, err);
     if (rc)
         tell_watch(store, parts, entry->space, entry->fingerprint);
-    lc_buffer_done(&w[0].name);
-    lc_buffer_done(&w[1].name);
+    for (int i = 0; i < PARTS; i++)
+        lc_buffer_done(&w[i].name);
     lc_redis_batch_done(&batch);
     return rc;
 }
@@ -118,8 +124,9 @@ static int add_removals(lc_redis_store *store, int parts, const llmcache_key *ke
     lc_buffer name;
     lc_buffer_init(&name, 0);
     for (size_t i = 0; i < count; i++)
-        for (int part = LLMCACHE_PART_PROMPT; part <= LLMCACHE_PART_EMBED && !rc; part++) {
-            if (!(parts & part))
+        for (int p = 0; p < PARTS && !rc; p++) {
+            int part = parts & parts_there_are[p];
+            if (!part)
                 continue;
             lc_buffer_clear(&name);
             rc = lc_redis_find_name(store, part, &keys[i], until_ms, &name, err);
@@ -139,9 +146,10 @@ static void tell_removals(lc_redis_store *store, int parts, const llmcache_key *
     lc_redis_print nothing = lc_redis_print_of("", 0);
     lc_buffer_init(&name, 0);
     for (size_t i = 0; i < count; i++)
-        for (int part = LLMCACHE_PART_PROMPT; part <= LLMCACHE_PART_EMBED; part++) {
+        for (int p = 0; p < PARTS; p++) {
+            int part = parts & parts_there_are[p];
             lc_buffer_clear(&name);
-            if (parts & part && !keys[i].head_only && !lc_redis_key_name(part, &keys[i], &name))
+            if (part && !keys[i].head_only && !lc_redis_key_name(part, &keys[i], &name))
                 tell(store->echoes, lc_redis_bytes(&name), nothing);
         }
     lc_buffer_done(&name);
@@ -153,8 +161,9 @@ static int count_removals(lc_redis_store *store, int parts, redisReply **replies
 {
     for (size_t i = 0, at = 0; i < count; i++) {
         int any = 0;
-        for (int part = LLMCACHE_PART_PROMPT; part <= LLMCACHE_PART_EMBED; part++) {
-            if (!(parts & part))
+        for (int p = 0; p < PARTS; p++) {
+            int part = parts & parts_there_are[p];
+            if (!part)
                 continue;
             const redisReply *reply = replies[at++];
             int rc = lc_redis_check(reply, store->uri.name, err);
@@ -173,7 +182,7 @@ static int count_removals(lc_redis_store *store, int parts, redisReply **replies
 static int remove_some(lc_redis_store *store, int parts, const llmcache_key *keys, size_t count,
                        int64_t until_ms, uint64_t *removed, llmcache_error *err)
 {
-    redisReply *replies[2 * REMOVE_AT_ONCE];
+    redisReply *replies[PARTS * REMOVE_AT_ONCE];
     lc_redis_batch batch;
     lc_redis_batch_init(&batch);
     int rc = add_removals(store, parts, keys, count, until_ms, &batch, err);

@@ -11,6 +11,9 @@
 #define CHANGES_KEPT 16384 /* lines other processes may be behind */
 #define PRUNE_ROWS   8192
 
+static const int parts[] = {LLMCACHE_PART_PROMPT, LLMCACHE_PART_EMBED, LLMCACHE_PART_OBSERVATION};
+enum { PARTS = sizeof parts / sizeof parts[0] };
+
 /* ---- Small reads ------------------------------------------------------------------------------- */
 
 int lc_sqlite_last_change(lc_sqlite_connection *connection, int64_t *seq)
@@ -19,10 +22,17 @@ int lc_sqlite_last_change(lc_sqlite_connection *connection, int64_t *seq)
     return lc_sqlite_run(connection, LC_SQL_LAST_CHANGE, LLMCACHE_PART_PROMPT, seq);
 }
 
-int lc_sqlite_totals(lc_sqlite_connection *connection, int64_t *entries, int64_t *records)
+int lc_sqlite_read_totals(lc_sqlite_connection *connection, lc_sqlite_totals *totals)
 {
-    int rc = lc_sqlite_run(connection, LC_SQL_TOTAL, LLMCACHE_PART_PROMPT, entries);
-    return rc == SQLITE_OK ? lc_sqlite_run(connection, LC_SQL_TOTAL, LLMCACHE_PART_EMBED, records) : rc;
+    lc_sqlite_totals read = {0};
+    int rc = lc_sqlite_run(connection, LC_SQL_TOTAL, LLMCACHE_PART_PROMPT, &read.entries);
+    if (rc == SQLITE_OK)
+        rc = lc_sqlite_run(connection, LC_SQL_TOTAL, LLMCACHE_PART_EMBED, &read.records);
+    if (rc == SQLITE_OK)
+        rc = lc_sqlite_run(connection, LC_SQL_TOTAL, LLMCACHE_PART_OBSERVATION, &read.observations);
+    if (rc == SQLITE_OK)
+        *totals = read;
+    return rc;
 }
 
 /* ---- What a job does --------------------------------------------------------------------------- */
@@ -49,12 +59,11 @@ static int put(lc_sqlite_connection *connection, lc_sqlite_job *job, int part)
 
 static int remove_keys(lc_sqlite_connection *connection, lc_sqlite_job *job)
 {
-    static const int parts[] = {LLMCACHE_PART_PROMPT, LLMCACHE_PART_EMBED};
     int rc = SQLITE_OK;
     for (size_t i = 0; i < job->key_count && rc == SQLITE_OK; i++) {
         const llmcache_key *key = &job->keys[i];
         int any = 0;
-        for (int p = 0; p < 2 && rc == SQLITE_OK; p++) {
+        for (size_t p = 0; p < PARTS && rc == SQLITE_OK; p++) {
             if (!(job->parts & parts[p]))
                 continue;
             sqlite3_stmt *statement = lc_sqlite_statement(
@@ -99,18 +108,15 @@ static int run_job(lc_sqlite_connection *connection, lc_sqlite_job *job)
     int rc = SQLITE_OK;
     switch (job->work) {
     case LC_WORK_PUT:
-        if (job->parts & LLMCACHE_PART_PROMPT)
-            rc = put(connection, job, LLMCACHE_PART_PROMPT);
-        if (rc == SQLITE_OK && (job->parts & LLMCACHE_PART_EMBED))
-            rc = put(connection, job, LLMCACHE_PART_EMBED);
+        for (size_t p = 0; p < PARTS && rc == SQLITE_OK; p++)
+            rc = job->parts & parts[p] ? put(connection, job, parts[p]) : rc;
         break;
     case LC_WORK_REMOVE:
         rc = remove_keys(connection, job);
         break;
     case LC_WORK_SWEEP:
-        rc = sweep(connection, job, LLMCACHE_PART_PROMPT);
-        if (rc == SQLITE_OK)
-            rc = sweep(connection, job, LLMCACHE_PART_EMBED);
+        for (size_t p = 0; p < PARTS && rc == SQLITE_OK; p++)
+            rc = sweep(connection, job, parts[p]);
         break;
     case LC_WORK_DROP:
         rc = remove_row(connection, job);
@@ -215,7 +221,7 @@ int lc_sqlite_commit(lc_sqlite *self, lc_sqlite_connection *connection, lc_sqlit
     if (rc == SQLITE_OK && pruning)
         rc = prune(connection, b->after);
     if (rc == SQLITE_OK)
-        rc = lc_sqlite_totals(connection, &b->entries, &b->records);
+        rc = lc_sqlite_read_totals(connection, &b->totals);
     if (rc == SQLITE_OK) {
         own_up(self, b);
         rc = lc_sqlite_run(connection, LC_SQL_COMMIT, LLMCACHE_PART_PROMPT, NULL);

@@ -190,7 +190,7 @@ static int switch_to_wal(sqlite3 *db, lc_sqlite_patience *patience)
 
 #define APPLICATION_ID 0x4c4c4d43 /* "LLMC" */
 
-/* Columns that both parts have, before and after what a record has more. */
+/* Columns that all parts have, before what each has more. */
 #define FACTS                                                                                  \
     "id INTEGER PRIMARY KEY, space TEXT NOT NULL, fingerprint BLOB NOT NULL,"                  \
     " partition BLOB NOT NULL, protocol TEXT NOT NULL, model TEXT NOT NULL,"                   \
@@ -224,6 +224,10 @@ static const char *const steps[] = {
     "CREATE TABLE embed_cache(" FACTS " embedder TEXT NOT NULL, vector BLOB NOT NULL,"
     " body TEXT NOT NULL);"
     INDEXES("embed_cache") WATCH("embed_cache", "2"),
+
+    "INSERT INTO totals VALUES(4, 0);"
+    "CREATE TABLE observation_cache(" FACTS " body TEXT NOT NULL);"
+    INDEXES("observation_cache") WATCH("observation_cache", "4"),
 };
 
 /* The file's version; an error when it is not ours to touch. */

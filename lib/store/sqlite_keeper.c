@@ -225,13 +225,12 @@ static int tell(keeper *k, int *others_too, int *rc)
 
 static int read_totals(keeper *k)
 {
-    int64_t entries, records;
-    int rc = lc_sqlite_totals(k->connection, &entries, &records);
+    lc_sqlite_totals totals;
+    int rc = lc_sqlite_read_totals(k->connection, &totals);
     if (rc != SQLITE_OK)
         return rc;
     pthread_mutex_lock(&k->self->lock);
-    k->self->entries = entries;
-    k->self->records = records;
+    k->self->totals = totals;
     pthread_mutex_unlock(&k->self->lock);
     return SQLITE_OK;
 }

@@ -28,7 +28,7 @@ enum column {
     " cost_nano=excluded.cost_nano, flags=excluded.flags, checksum=excluded.checksum,"         \
     " body=excluded.body"
 
-/* One row of statements: the same for both parts but for the table and what a record has more. */
+/* One row of statements: the same for all parts but for the table and what a record has more. */
 #define STATEMENTS(table, more, marks, update, none)                                           \
     [LC_SQL_GET] = "SELECT " COMMON more none ", id FROM " table " WHERE fingerprint=?1 AND space=?2", \
     [LC_SQL_GET_HEAD] = "SELECT " COMMON more none ", id FROM " table                          \
@@ -48,17 +48,19 @@ enum column {
                      " (SELECT seq FROM changes WHERE seq <= ?1 ORDER BY seq LIMIT ?2)",       \
     [LC_SQL_PAGES] = "PRAGMA page_count", [LC_SQL_FREE_PAGES] = "PRAGMA freelist_count"
 
-static const char *const sql[2][LC_SQL_COUNT] = {
+static const char *const sql[LC_SQL_PARTS][LC_SQL_COUNT] = {
     {STATEMENTS("prompt_cache", "", "", "", ", '', NULL"),
      [LC_SQL_TOTAL] = "SELECT rows FROM totals WHERE part = 1"},
     {STATEMENTS("embed_cache", ", embedder, vector", ",?18,?19",
                 ", embedder=excluded.embedder, vector=excluded.vector", ""),
      [LC_SQL_TOTAL] = "SELECT rows FROM totals WHERE part = 2"},
+    {STATEMENTS("observation_cache", "", "", "", ", '', NULL"),
+     [LC_SQL_TOTAL] = "SELECT rows FROM totals WHERE part = 4"},
 };
 
 static int row_of(int part)
 {
-    return part == LLMCACHE_PART_EMBED;
+    return part == LLMCACHE_PART_OBSERVATION ? 2 : part == LLMCACHE_PART_EMBED;
 }
 
 /* ---- Connections ------------------------------------------------------------------------------- */
@@ -72,10 +74,9 @@ void lc_sqlite_connection_free(lc_sqlite_connection *connection)
 {
     if (!connection)
         return;
-    for (int i = 0; i < LC_SQL_COUNT; i++) {
-        sqlite3_finalize(connection->statements[i][0]);
-        sqlite3_finalize(connection->statements[i][1]);
-    }
+    for (int i = 0; i < LC_SQL_COUNT; i++)
+        for (int part = 0; part < LC_SQL_PARTS; part++)
+            sqlite3_finalize(connection->statements[i][part]);
     sqlite3_close(connection->db);
     lc_free(connection->vector);
     lc_free(connection);

@@ -29,11 +29,13 @@ enum lc_sqlite_statement {
     LC_SQL_COUNT
 };
 
+#define LC_SQL_PARTS 3 /* a table each */
+
 /* For one thread at a time. */
 typedef struct lc_sqlite_connection {
     sqlite3 *db;
     lc_sqlite_patience patience;
-    sqlite3_stmt *statements[LC_SQL_COUNT][2]; /* prepared at first use */
+    sqlite3_stmt *statements[LC_SQL_COUNT][LC_SQL_PARTS]; /* prepared at first use */
     float *vector; /* the last row's, aligned */
     size_t vector_room;
     uint64_t epoch; /* which opening of the file it belongs to */

@@ -369,8 +369,9 @@ static void stats(void *user_self, llmcache_store_stats *out)
     lc_sqlite *self = user_self;
     memset(out, 0, sizeof *out);
     pthread_mutex_lock(&self->lock);
-    out->entries = (uint64_t)self->entries;
-    out->records = (uint64_t)self->records;
+    out->entries = (uint64_t)self->totals.entries;
+    out->records = (uint64_t)self->totals.records;
+    out->observations = (uint64_t)self->totals.observations;
     out->bytes = (uint64_t)self->file_bytes;
     out->connected = self->ready;
     if (!self->ready)

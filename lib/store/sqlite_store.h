@@ -23,6 +23,11 @@
 
 enum lc_sqlite_work { LC_WORK_PUT, LC_WORK_REMOVE, LC_WORK_SWEEP, LC_WORK_DROP, LC_WORK_PING };
 
+/* Rows there are. */
+typedef struct lc_sqlite_totals {
+    int64_t entries, records, observations;
+} lc_sqlite_totals;
+
 /* One change to be made. Belongs to its caller until it is submitted. */
 typedef struct lc_sqlite_job {
     struct lc_sqlite_job *next;
@@ -84,7 +89,8 @@ typedef struct lc_sqlite {
     int lost;             /* changes may have been missed */
     int64_t seen;         /* last line of `changes` that was dealt with */
     int checkpoint_due;
-    int64_t entries, records, file_bytes;
+    lc_sqlite_totals totals;
+    int64_t file_bytes;
 } lc_sqlite;
 
 /* ---- sqlite_store.c ---------------------------------------------------------------------------- */
@@ -116,7 +122,7 @@ typedef struct lc_sqlite_batch {
     lc_sqlite_job *first;
     int64_t until_ms;         /* the most patient of its callers waits until then */
     int64_t before, after;    /* last line of `changes` */
-    int64_t entries, records; /* totals after it */
+    lc_sqlite_totals totals;  /* after it */
 } lc_sqlite_batch;
 
 /* Takes what waits; lock held. */
@@ -131,7 +137,7 @@ int lc_sqlite_commit(lc_sqlite *self, lc_sqlite_connection *connection, lc_sqlit
 
 /* These return a SQLite code. */
 int lc_sqlite_last_change(lc_sqlite_connection *connection, int64_t *seq);
-int lc_sqlite_totals(lc_sqlite_connection *connection, int64_t *entries, int64_t *records);
+int lc_sqlite_read_totals(lc_sqlite_connection *connection, lc_sqlite_totals *totals);
 
 /* ---- sqlite_writer.c --------------------------------------------------------------------------- */
 

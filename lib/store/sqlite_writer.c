@@ -72,10 +72,11 @@ static int open_once(lc_sqlite *self, lc_sqlite_connection *connection, struct s
     if (code)
         return code;
     struct stat file;
-    int64_t seq, entries = 0, records = 0;
+    int64_t seq;
+    lc_sqlite_totals totals = {0};
     int rc = lc_sqlite_last_change(connection, &seq);
     if (rc == SQLITE_OK)
-        rc = lc_sqlite_totals(connection, &entries, &records);
+        rc = lc_sqlite_read_totals(connection, &totals);
     if (stat(self->path, &file))
         rc = SQLITE_CANTOPEN;
     if (lc_sqlite_is_damage(rc))
@@ -87,8 +88,7 @@ static int open_once(lc_sqlite *self, lc_sqlite_connection *connection, struct s
     pthread_mutex_lock(&self->lock);
     connection->epoch = ++self->epoch;
     self->file = file;
-    self->entries = entries;
-    self->records = records;
+    self->totals = totals;
     self->file_bytes = bytes;
     self->own_count = 0;
     self->seen = seq;
@@ -233,8 +233,7 @@ static void run_batch(lc_sqlite *self, lc_sqlite_connection *connection, unsigne
     lc_sqlite_report(self, connection, rc);
     pthread_mutex_lock(&self->lock);
     if (rc == SQLITE_OK) {
-        self->entries = b.entries;
-        self->records = b.records;
+        self->totals = b.totals;
         self->file_bytes = bytes;
     } else if (needs_new_connection(rc)) {
         self->vanished = 1;

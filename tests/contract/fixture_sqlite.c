@@ -25,7 +25,9 @@ static sqlite3 *outside(void)
 
 static const char *table(int part)
 {
-    return part == LLMCACHE_PART_PROMPT ? "prompt_cache" : "embed_cache";
+    return part == LLMCACHE_PART_PROMPT        ? "prompt_cache"
+           : part == LLMCACHE_PART_OBSERVATION ? "observation_cache"
+                                               : "embed_cache";
 }
 
 static void run(sqlite3 *db, const char *sql, const llmcache_key *a, const llmcache_key *b)
@@ -75,7 +77,9 @@ static int64_t left(void)
     sqlite3 *db = outside();
     sqlite3_stmt *statement;
     cr_assert_eq(sqlite3_prepare_v2(db, "SELECT (SELECT count(*) FROM prompt_cache)"
-                                        " + (SELECT count(*) FROM embed_cache)", -1, &statement, NULL),
+                                        " + (SELECT count(*) FROM embed_cache)"
+                                        " + (SELECT count(*) FROM observation_cache)",
+                                    -1, &statement, NULL),
                  SQLITE_OK);
     cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
     int64_t count = sqlite3_column_int64(statement, 0);

@@ -9,11 +9,17 @@
 
 test_redis fixture_redis;
 
+static const char *prefix_of(int part)
+{
+    return part == LLMCACHE_PART_PROMPT        ? "prompt_cache"
+           : part == LLMCACHE_PART_OBSERVATION ? "observation_cache"
+                                               : "embed_cache";
+}
+
 /* The keys of a part, one a line. */
 static const char *keys_of(int part)
 {
-    return test_redis_command(&fixture_redis, "KEYS %s:*",
-                              part == LLMCACHE_PART_PROMPT ? "prompt_cache" : "embed_cache");
+    return test_redis_command(&fixture_redis, "KEYS %s:*", prefix_of(part));
 }
 
 /* Namespaces of the suite's damaged keys are plain words. */
@@ -21,22 +27,21 @@ static const char *name_of(int part, const llmcache_key *key)
 {
     char hex[2 * LLMCACHE_FINGERPRINT_SIZE + 1];
     lc_hex(key->fingerprint, LLMCACHE_FINGERPRINT_SIZE, hex);
-    if (part == LLMCACHE_PART_EMBED)
+    if (part != LLMCACHE_PART_PROMPT)
         hex[LLMCACHE_ID_SIZE - 1] = '\0';
-    return test_format("%s:%s:%s", part == LLMCACHE_PART_PROMPT ? "prompt_cache" : "embed_cache",
-                       key->space, hex);
+    return test_format("%s:%s:%s", prefix_of(part), key->space, hex);
 }
 
 void redis_damage(enum store_damage how, int part, const llmcache_key *key, const llmcache_key *other)
 {
     const char *name = name_of(part, key);
-    int is_prompt = part == LLMCACHE_PART_PROMPT;
+    int is_string = part != LLMCACHE_PART_EMBED;
     switch (how) {
     case DAMAGE_FACTS:
-        test_redis_command(&fixture_redis, is_prompt ? "SETRANGE %s 1 xxxx" : "HSET %s facts {}", name);
+        test_redis_command(&fixture_redis, is_string ? "SETRANGE %s 1 xxxx" : "HSET %s facts {}", name);
         break;
     case DAMAGE_BODY:
-        if (is_prompt) {
+        if (is_string) {
             const char *value = test_redis_command(&fixture_redis, "GET %s", name);
             redisContext *link = test_redis_connect(&fixture_redis);
             freeReplyObject(redisCommand(link, "SET %s %b", name, value, strlen(value) - 5));
@@ -74,5 +79,6 @@ static int64_t count_keys(int part)
 
 int64_t redis_left(void)
 {
-    return count_keys(LLMCACHE_PART_PROMPT) + count_keys(LLMCACHE_PART_EMBED);
+    return count_keys(LLMCACHE_PART_PROMPT) + count_keys(LLMCACHE_PART_EMBED) +
+           count_keys(LLMCACHE_PART_OBSERVATION);
 }

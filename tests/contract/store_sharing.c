@@ -43,6 +43,9 @@ DAMAGE_TEST(damaged_facts_of_an_entry, DAMAGE_FACTS, LLMCACHE_PART_PROMPT)
 DAMAGE_TEST(damaged_facts_of_a_record, DAMAGE_FACTS, LLMCACHE_PART_EMBED)
 DAMAGE_TEST(damaged_body_of_an_entry, DAMAGE_BODY, LLMCACHE_PART_PROMPT)
 DAMAGE_TEST(damaged_body_of_a_record, DAMAGE_BODY, LLMCACHE_PART_EMBED)
+DAMAGE_TEST(damaged_facts_of_an_observation, DAMAGE_FACTS, LLMCACHE_PART_OBSERVATION)
+DAMAGE_TEST(damaged_body_of_an_observation, DAMAGE_BODY, LLMCACHE_PART_OBSERVATION)
+DAMAGE_TEST(an_observation_under_a_key_not_its_own, DAMAGE_OTHER_KEY, LLMCACHE_PART_OBSERVATION)
 DAMAGE_TEST(an_entry_under_a_key_not_its_own, DAMAGE_OTHER_KEY, LLMCACHE_PART_PROMPT)
 DAMAGE_TEST(a_record_under_a_key_not_its_own, DAMAGE_OTHER_KEY, LLMCACHE_PART_EMBED)
 
@@ -152,17 +155,22 @@ static void start_watch(told *t, const llmcache_key *key)
 }
 
 /* Puts from elsewhere until it is heard: the first may come before the watch is up. */
-static int put_until_heard(lc_store *other, told *t, const llmcache_entry *entry)
+static int put_parts_until_heard(lc_store *other, told *t, const llmcache_entry *entry, int parts)
 {
     llmcache_error err;
     int64_t until = test_now_ms() + WAIT;
     while (test_now_ms() < until) {
-        cr_assert_eq(other->ops.put(other->self, LLMCACHE_PART_BOTH, entry, WAIT, &err), 0);
+        cr_assert_eq(other->ops.put(other->self, parts, entry, WAIT, &err), 0);
         int heard = 0;
-        if (test_wait_until((heard |= told_parts(t)) == LLMCACHE_PART_BOTH, 500))
+        if (test_wait_until((heard |= told_parts(t)) == parts, 500))
             return 1;
     }
     return 0;
+}
+
+static int put_until_heard(lc_store *other, told *t, const llmcache_entry *entry)
+{
+    return put_parts_until_heard(other, t, entry, LLMCACHE_PART_BOTH);
 }
 
 Test(store, changes_made_by_others_are_told)
@@ -185,6 +193,28 @@ Test(store, changes_made_by_others_are_told)
     cr_assert_eq(other.ops.remove(other.self, LLMCACHE_PART_BOTH, &key, 1, WAIT, &removed, &err), 0);
     cr_assert(hears_of(&t, LLMCACHE_PART_BOTH), "a removed one");
     cr_assert(test_wait_until(trusts_again(&t), WAIT));
+    lc_store_close(&other);
+}
+
+Test(store, observations_of_others_are_told)
+{
+    static told t;
+    llmcache_key key = key_of(1);
+    llmcache_entry entry = entry_of(&key, 1);
+    llmcache_error err;
+    uint64_t removed;
+    if (!store.ops.watch)
+        SKIP("%s is not shared", fixture.name);
+    start_watch(&t, &key);
+    lc_store other = open_store();
+    cr_assert(put_parts_until_heard(&other, &t, &entry, LLMCACHE_PART_OBSERVATION));
+    expect(&entry, LLMCACHE_PART_OBSERVATION);
+    cr_assert_eq(other.ops.remove(other.self, LLMCACHE_PART_OBSERVATION, &key, 1, WAIT, &removed, &err), 0);
+    cr_assert(hears_of(&t, LLMCACHE_PART_OBSERVATION), "a removed one");
+    put(&key, LLMCACHE_PART_OBSERVATION, 1);
+    cr_assert_eq(told_parts(&t), 0, "nothing was heard of one's own");
+    fixture.wipe(LLMCACHE_PART_OBSERVATION);
+    cr_assert(hears_of(&t, LLMCACHE_PART_OBSERVATION), "one removed by hand");
     lc_store_close(&other);
 }
 
@@ -328,6 +358,7 @@ Test(store, survives_every_failed_allocation)
     crowd c = {0};
     uint64_t n;
     put_entry(&entry, LLMCACHE_PART_BOTH);
+    put_entry(&entry, LLMCACHE_PART_OBSERVATION);
     for (n = 1; n < 500; n++) {
         llmcache_error err;
         uint64_t removed, damaged;
@@ -337,6 +368,10 @@ Test(store, survives_every_failed_allocation)
         store.ops.get(store.self, LLMCACHE_PART_PROMPT, &key, now, WAIT, keep_nothing, &c, &err);
         store.ops.each(store.self, LLMCACHE_PART_EMBED, NULL, now, keep_nothing, &c, &damaged, &err);
         store.ops.remove(store.self, LLMCACHE_PART_PROMPT, &key, 1, WAIT, &removed, &err);
+        int code = store.ops.put(store.self, LLMCACHE_PART_OBSERVATION, &entry, WAIT, &err);
+        put_code = put_code ? put_code : code;
+        store.ops.get(store.self, LLMCACHE_PART_OBSERVATION, &key, now, WAIT, keep_nothing, &c, &err);
+        store.ops.each(store.self, LLMCACHE_PART_OBSERVATION, NULL, now, keep_nothing, &c, &damaged, &err);
         int failed = lc_memory_failed();
         lc_memory_fail_at(0);
         cr_assert(failed || (put_code == 0 && get_code == 0));
@@ -346,6 +381,8 @@ Test(store, survives_every_failed_allocation)
     cr_assert_lt(n, 500u, "it never came through");
     cr_assert_eq(atomic_load(&c.wrong), 0);
     put_entry(&entry, LLMCACHE_PART_BOTH);
+    put_entry(&entry, LLMCACHE_PART_OBSERVATION);
     expect(&entry, LLMCACHE_PART_PROMPT);
     expect(&entry, LLMCACHE_PART_EMBED);
+    expect(&entry, LLMCACHE_PART_OBSERVATION);
 }

@@ -1,7 +1,7 @@
 /*
  * The store contract: what include/llmcache/backend.h promises, asked of every store. Each test starts
  * from an empty store and leaves it empty. This file holds what the tests share; they are in
- * store_content.c and store_sharing.c.
+ * store_content.c, store_sharing.c and store_observations.c.
  */
 #include "store_suite.h"
 
@@ -188,7 +188,8 @@ static int step(void *user, const llmcache_entry *entry)
     if (w->removing) {
         llmcache_key key = {.space = entry->space};
         memcpy(key.fingerprint, entry->fingerprint, sizeof key.fingerprint);
-        cr_assert_eq(take(&key, 1, LLMCACHE_PART_BOTH), 1u);
+        int answer = w->part != LLMCACHE_PART_OBSERVATION;
+        cr_assert_eq(take(&key, 1, answer ? LLMCACHE_PART_BOTH : w->part), 1u);
     }
     return w->stop_after && w->count >= w->stop_after;
 }
@@ -215,7 +216,9 @@ static void leave_empty(void)
     walk w = {.removing = 1};
     walk_all(LLMCACHE_PART_PROMPT, NULL, 0, &w, NULL);
     walk_all(LLMCACHE_PART_EMBED, NULL, 0, &w, NULL);
-    cr_assert_eq(count_of(LLMCACHE_PART_PROMPT) + count_of(LLMCACHE_PART_EMBED), 0u);
+    walk_all(LLMCACHE_PART_OBSERVATION, NULL, 0, &w, NULL);
+    cr_assert_eq(count_of(LLMCACHE_PART_PROMPT) + count_of(LLMCACHE_PART_EMBED) +
+                     count_of(LLMCACHE_PART_OBSERVATION), 0u);
     if (fixture.left)
         cr_assert_eq(fixture.left(), 0, "%lld left behind", (long long)fixture.left());
 }

@@ -142,7 +142,7 @@ Test(sqlite_file, has_the_schema_it_says)
     const char *path = test_format("%s/cache.db", test_folder());
     lc_store store = open_uri(test_format("sqlite:%s", path));
     cr_assert_eq(put(&store, 1), 0);
-    cr_assert_eq(number_in(path, "PRAGMA user_version"), 1);
+    cr_assert_eq(number_in(path, "PRAGMA user_version"), 2);
     cr_assert_eq(number_in(path, "PRAGMA application_id"), 0x4c4c4d43);
     cr_assert_eq(number_in(path, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'"), 1);
     cr_assert_eq(number_in(path, "SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%WITHOUT ROWID%'"), 0);
@@ -196,6 +196,29 @@ Test(sqlite_file, a_step_that_fails_changes_nothing)
     cr_assert_eq(number_in(path, "PRAGMA user_version"), 1);
     cr_assert_eq(number_in(path, "SELECT count(*) FROM pragma_table_info('a')"), 1);
     cr_assert_eq(migrate(path, two_steps, 2, &err), 0, "and can be done right later");
+}
+
+/* Back to what the version before left behind: no observations. */
+static const char as_version_one[] =
+    "DROP TABLE observation_cache; DELETE FROM totals WHERE part = 4; PRAGMA user_version=1";
+
+Test(sqlite_file, a_file_of_version_one_keeps_its_answers_and_takes_observations)
+{
+    const char *path = test_format("%s/cache.db", test_folder());
+    lc_store store = open_uri(test_format("sqlite:%s", path));
+    cr_assert_eq(put(&store, 1), 0);
+    lc_store_close(&store);
+    run_in(path, as_version_one);
+    store = open_uri(test_format("sqlite:%s", path));
+    cr_assert_eq(number_in(path, "PRAGMA user_version"), 2);
+    cr_assert_eq(number_in(path, "SELECT count(*) FROM prompt_cache"), 1);
+    cr_assert_eq(number_in(path, "SELECT rows FROM totals WHERE part = 2"), 1);
+    llmcache_error err;
+    llmcache_entry entry = {.struct_size = sizeof entry, .space = "default", .protocol = "chat",
+                            .model = "m", .question = "q", .tags = "", .body = "{}", .body_size = 2};
+    cr_assert_eq(store.ops.put(store.self, LLMCACHE_PART_OBSERVATION, &entry, WAIT, &err), 0);
+    cr_assert_eq(number_in(path, "SELECT rows FROM totals WHERE part = 4"), 1);
+    lc_store_close(&store);
 }
 
 typedef struct opener {

@@ -42,6 +42,20 @@ Test(redis_keys, names_are_readable_and_their_colons_are_joints)
         }
 }
 
+Test(redis_keys, observations_have_a_prefix_of_their_own)
+{
+    llmcache_key key = key_in("a:b");
+    lc_buffer name;
+    char space[256], id[LLMCACHE_ID_SIZE];
+    lc_buffer_init(&name, 0);
+    cr_assert_eq(lc_redis_key_name(LLMCACHE_PART_OBSERVATION, &key, &name), 0);
+    cr_expect_str_eq(name.data, "observation_cache:a%3ab:" HEX20);
+    cr_assert_eq(lc_redis_key_read(name.data, name.size, space, id), LLMCACHE_PART_OBSERVATION);
+    cr_expect_str_eq(space, "a:b");
+    cr_expect_str_eq(id, HEX20);
+    lc_buffer_done(&name);
+}
+
 Test(redis_keys, what_is_none_of_ours_is_none)
 {
     const char *const names[] = {
@@ -49,7 +63,7 @@ Test(redis_keys, what_is_none_of_ours_is_none)
         "prompt_cache:default" HEX64, "prompt_cache:a:b:" HEX64, "prompt_cache:a%3:" HEX64,
         "prompt_cache:a%3A:" HEX64, "prompt_cache:a%00:" HEX64, "prompt_cache:a*:" HEX64,
         "embed_cache:default:" HEX64, "embed_cache:default:0001020304050607080G",
-        "embed_cache:default:0001020304050607080A", "other:default:" HEX64,
+        "embed_cache:default:0001020304050607080A", "observation_cache:default:" HEX64, "other:default:" HEX64,
         "llmcache_damaged:prompt_cache:default:" HEX64};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char space[256], id[LLMCACHE_ID_SIZE];
@@ -64,7 +78,8 @@ Test(redis_keys, patterns_mean_one_namespace_or_all)
         const char *space, *head, *pattern;
     } cases[] = {{LLMCACHE_PART_PROMPT, NULL, "", "prompt_cache:*:*"},
                  {LLMCACHE_PART_PROMPT, "a*", HEX20, "prompt_cache:a%2a:" HEX20 "*"},
-                 {LLMCACHE_PART_EMBED, "", "", "embed_cache::*"}};
+                 {LLMCACHE_PART_EMBED, "", "", "embed_cache::*"},
+                 {LLMCACHE_PART_OBSERVATION, "a", "", "observation_cache:a:*"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         lc_buffer pattern;
         lc_buffer_init(&pattern, 0);
