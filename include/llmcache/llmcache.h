@@ -160,6 +160,12 @@ typedef enum llmcache_source {
 
 LLMCACHE_EXPORT const char *llmcache_source_name(int source); /* "model", "exact", ... */
 
+/*
+ * Gets an answer's text piece by piece, each whole UTF-8 and not NUL-terminated, in the thread that asked. Return
+ * non-zero to stop.
+ */
+typedef int (*llmcache_text_fn)(void *user, const char *text, size_t size);
+
 /* How one question is to be treated. Zero all, set `struct_size`, then the fields that matter. */
 typedef struct llmcache_ask_options {
     size_t struct_size;       /* sizeof(llmcache_ask_options) */
@@ -173,6 +179,8 @@ typedef struct llmcache_ask_options {
     int no_store;             /* do not keep the answer */
     int only_cached;          /* never ask the model: LLMCACHE_NOT_FOUND when it would be needed */
     int exact_only;           /* no matching by meaning */
+    llmcache_text_fn on_text; /* NULL; or: the model is asked to stream, and this gets the text as it comes */
+    void *on_text_user;
 } llmcache_ask_options;
 
 typedef struct llmcache_answer llmcache_answer;
@@ -181,6 +189,10 @@ typedef struct llmcache_answer llmcache_answer;
  * Asks one question and waits for its answer. Free the answer with llmcache_answer_free.
  * Fails only as the model's own call fails (LLMCACHE_UPSTREAM, _NETWORK, _TIMEOUT, _NO_PROVIDER),
  * on bad arguments (_INVALID, _TOO_LARGE), or for want of memory.
+ *
+ * With on_text, all pieces together are the answer's text, whether they came from the model or from the cache;
+ * after a failure they are the part that had come. When on_text stops, this returns LLMCACHE_ABORTED, while
+ * the answer is still fetched for the others who wait and for the store.
  */
 LLMCACHE_EXPORT int llmcache_ask(llmcache *cache, const char *question,
                                  const llmcache_ask_options *options, llmcache_answer **answer,

@@ -48,6 +48,20 @@ void llmcache_close(llmcache *cache)
     lc_cache_close(cache);
 }
 
+static int make_answer(lc_text_ask *ask, llmcache_answer **out, llmcache_error *err)
+{
+    llmcache_answer *answer;
+    int code = lc_answer_make(ask, &answer, err);
+    if (code)
+        return code;
+    code = lc_text_tell_rest(ask, llmcache_answer_text(answer), err);
+    if (code)
+        llmcache_answer_free(answer);
+    else
+        *out = answer;
+    return code;
+}
+
 int llmcache_ask(llmcache *cache, const char *question, const llmcache_ask_options *options,
                  llmcache_answer **answer, llmcache_error *err)
 {
@@ -58,7 +72,7 @@ int llmcache_ask(llmcache *cache, const char *question, const llmcache_ask_optio
     if (!code)
         code = lc_text_run(&ask, err);
     if (!code)
-        code = lc_answer_make(&ask, answer, err);
+        code = make_answer(&ask, answer, err);
     lc_text_done(&ask);
     return code;
 }

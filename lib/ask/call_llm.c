@@ -52,18 +52,12 @@ static void free_errand(errand *e)
 
 /* ---- The reply comes in -------------------------------------------------------------------- */
 
-static int is_event_stream(const llmcache_header *headers, size_t count)
-{
-    const char *type = lc_header(headers, count, "Content-Type");
-    return type && strncasecmp(type, "text/event-stream", 17) == 0;
-}
-
 static int on_begin(void *user, int status, const llmcache_header *headers, size_t count,
                     int64_t body_size)
 {
     errand *e = user;
     e->status = status;
-    e->streams = e->stream && status >= 200 && status < 300 && is_event_stream(headers, count);
+    e->streams = e->stream && status >= 200 && status < 300 && lc_is_event_stream(headers, count);
     if (e->streams)
         e->assembler = lc_assembler_new(e->protocol, (size_t)e->cache->settings.max_answer_bytes);
     if (e->streams && !e->assembler)

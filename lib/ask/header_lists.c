@@ -6,6 +6,7 @@
 
 #include "ask/caller.h"
 #include "base/memory.h"
+#include "net/http.h"
 
 #include <string.h>
 #include <strings.h>
@@ -100,4 +101,10 @@ int lc_headers_down(const llmcache_header *headers, size_t count, llmcache_heade
     *kept = list;
     *kept_count = used;
     return 0;
+}
+
+int lc_is_event_stream(const llmcache_header *headers, size_t count)
+{
+    const char *type = lc_header(headers, count, "Content-Type");
+    return type && strncasecmp(type, "text/event-stream", 17) == 0;
 }

@@ -17,4 +17,7 @@ int lc_headers_down(const llmcache_header *headers, size_t count, llmcache_heade
                     size_t *kept_count);
 void lc_headers_free(llmcache_header *headers, size_t count);
 
+/* Does the reply come as server-sent events? */
+int lc_is_event_stream(const llmcache_header *headers, size_t count);
+
 #endif

@@ -75,13 +75,52 @@ static int on_begin(void *user, int status, const llmcache_header *headers, size
 {
     lc_text_ask *ask = user;
     ask->retry_after_ms = lc_retry_after_ms(headers, count, lc_wall_ms());
+    if (!ask->on_text || status < 200 || status >= 300 || !lc_is_event_stream(headers, count))
+        return 0;
+    ask->assembler = lc_assembler_new(ask->job.protocol, 0);
+    if (!ask->assembler)
+        return LLMCACHE_MEMORY;
+    lc_assembler_listen(ask->assembler, &ask->said);
     return 0;
+}
+
+static int tell(lc_text_ask *ask, const char *text, size_t size)
+{
+    ask->told += size;
+    return size && ask->on_text(ask->on_text_user, text, size) ? LLMCACHE_ABORTED : 0;
 }
 
 static int on_write(void *user, const void *bytes, size_t size)
 {
     lc_text_ask *ask = user;
-    return lc_buffer_add(&ask->reply, bytes, size);
+    if (!ask->assembler)
+        return lc_buffer_add(&ask->reply, bytes, size);
+    lc_buffer_clear(&ask->said);
+    int code = lc_assembler_feed(ask->assembler, bytes, size);
+    return code ? code : tell(ask, ask->said.data, ask->said.size);
+}
+
+/* The whole reply of a stream that has ended. */
+static int put_together(lc_text_ask *ask, llmcache_error *err)
+{
+    const lc_entry *entry = ask->job.entry;
+    llmcache_error why;
+    if (entry)
+        return lc_buffer_add(&ask->reply, entry->facts.body, entry->facts.body_size) ? lc_fail_memory(err)
+                                                                                      : 0;
+    int code = lc_assembler_finish(ask->assembler, &ask->reply, &why);
+    if (code == LLMCACHE_INVALID)
+        return lc_fail(err, LLMCACHE_UPSTREAM, "the model's answer broke off: %s", why.message);
+    return code ? lc_fail(err, code, "%s", why.message) : 0;
+}
+
+int lc_text_tell_rest(lc_text_ask *ask, const char *text, llmcache_error *err)
+{
+    size_t size = strlen(text);
+    if (!ask->on_text || size <= ask->told)
+        return 0;
+    int code = tell(ask, text + ask->told, size - ask->told);
+    return code ? lc_fail(err, code, "the receiver stopped") : 0;
 }
 
 /* ---- Making and running ---------------------------------------------------------------------- */
@@ -109,6 +148,9 @@ int lc_text_init(lc_text_ask *ask, llmcache *cache, const char *question,
     memset(ask, 0, sizeof *ask);
     lc_buffer_init(&ask->body, 0);
     lc_buffer_init(&ask->reply, 0);
+    lc_buffer_init(&ask->said, 0);
+    ask->on_text = options.on_text;
+    ask->on_text_user = options.on_text_user;
     ask->retry_after_ms = -1;
     ask->sink = (llmcache_sink){ask, on_begin, on_write};
     lc_job_init(&ask->job, cache, &ask->request, &ask->sink);
@@ -134,6 +176,8 @@ void lc_text_done(lc_text_ask *ask)
     lc_job_done(&ask->job);
     lc_buffer_done(&ask->body);
     lc_buffer_done(&ask->reply);
+    lc_buffer_done(&ask->said);
+    lc_assembler_free(ask->assembler);
 }
 
 static int upstream_error(const lc_text_ask *ask, llmcache_error *err)
@@ -152,9 +196,19 @@ static int upstream_error(const lc_text_ask *ask, llmcache_error *err)
     return code;
 }
 
+static int ask_to_stream(lc_text_ask *ask, llmcache_error *err)
+{
+    int code = lc_body_stream(ask->job.cache->ask_protocol, &ask->body, err);
+    ask->request.body = ask->body.data;
+    ask->request.body_size = ask->body.size;
+    return code;
+}
+
 int lc_text_run(lc_text_ask *ask, llmcache_error *err)
 {
-    int code = lc_job_run(&ask->job, err);
+    int code = ask->on_text ? ask_to_stream(ask, err) : 0;
+    if (!code)
+        code = lc_job_run(&ask->job, err);
     ask->latency_us = lc_mono_us() - ask->job.start_us;
     if (code)
         return code;
@@ -165,7 +219,9 @@ int lc_text_run(lc_text_ask *ask, llmcache_error *err)
             *err = ask->job.error;
         return ask->job.code;
     }
-    return ask->job.status >= 200 && ask->job.status < 300 ? 0 : upstream_error(ask, err);
+    if (ask->job.status < 200 || ask->job.status >= 300)
+        return upstream_error(ask, err);
+    return ask->assembler ? put_together(ask, err) : 0;
 }
 
 int lc_text_fingerprint(lc_text_ask *ask, llmcache_error *err)

@@ -13,6 +13,12 @@ typedef struct lc_text_ask {
     lc_buffer reply; /* what the sink took */
     int64_t latency_us;
     int64_t retry_after_ms; /* said by the upstream, -1 if not */
+    /* For who wants the text as it comes */
+    llmcache_text_fn on_text; /* NULL: nobody */
+    void *on_text_user;
+    lc_assembler *assembler; /* while the reply is a stream */
+    lc_buffer said;          /* text not told yet */
+    size_t told;             /* bytes of text that on_text has had */
 } lc_text_ask;
 
 /* Checks the arguments and makes the request. done also after a failure. */
@@ -21,6 +27,9 @@ int lc_text_init(lc_text_ask *ask, llmcache *cache, const char *question,
 void lc_text_done(lc_text_ask *ask);
 
 int lc_text_run(lc_text_ask *ask, llmcache_error *err);
+
+/* Tells on_text what it has not had of the whole text: all of it, when the reply was no stream. */
+int lc_text_tell_rest(lc_text_ask *ask, const char *text, llmcache_error *err);
 
 /* Identify, read, fingerprint: all that needs no cache. */
 int lc_text_fingerprint(lc_text_ask *ask, llmcache_error *err);

@@ -80,6 +80,14 @@ static int carries_error(const char *name, const lc_tree *event)
            !(error->type >= LC_TREE_STRING && !error->size);
 }
 
+static int say(const lc_assembler *assembler, const lc_tree *event)
+{
+    const lc_tree *text = assembler->kind->text(event);
+    return lc_tree_is_type(text, LC_TREE_STRING)
+               ? lc_buffer_add(assembler->said, text->text, text->size)
+               : 0;
+}
+
 static int on_event(void *user, const char *name, const char *data, size_t size)
 {
     lc_assembler *assembler = user;
@@ -100,6 +108,8 @@ static int on_event(void *user, const char *name, const char *data, size_t size)
         return lc_assembler_spoil(assembler, "the stream carried an error");
     if (!status)
         status = assembler->kind->event(assembler, name, event);
+    if (!status && assembler->said)
+        status = say(assembler, event);
     return status == LLMCACHE_INVALID
                ? lc_assembler_spoil(assembler, "the pieces do not fit together")
                : status;
@@ -111,6 +121,11 @@ int lc_assembler_feed(lc_assembler *assembler, const char *bytes, size_t size)
         return assembler->status;
     assembler->status = lc_sse_feed(&assembler->sse, bytes, size, on_event, assembler);
     return assembler->status;
+}
+
+void lc_assembler_listen(lc_assembler *assembler, lc_buffer *said)
+{
+    assembler->said = said;
 }
 
 int lc_assembler_ended(const lc_assembler *assembler)

@@ -15,6 +15,7 @@ struct lc_assembler {
     lc_tree *root;   /* the answer so far, an object */
     lc_tree *parts;  /* the protocol's own: choices, content blocks, output items by their
                         index */
+    lc_buffer *said; /* the caller's, gets the text as it comes; NULL: nobody wants it */
     int ended;
     int status;        /* LLMCACHE_MEMORY or LLMCACHE_TOO_LARGE, for good */
     const char *wrong; /* why nothing may be kept; NULL while all is well */
@@ -29,6 +30,8 @@ typedef struct lc_assembly {
     int (*event)(lc_assembler *assembler, const char *name, const lc_tree *event);
     int (*finish)(lc_assembler *assembler);
     int done_marker; /* ends with "data: [DONE]" */
+    /* What the event adds to the text that lc_answer_read gives; NULL when nothing. */
+    const lc_tree *(*text)(const lc_tree *event);
 } lc_assembly;
 
 extern const lc_assembly lc_assembly_chat;

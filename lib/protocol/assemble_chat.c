@@ -118,5 +118,29 @@ static int completion_finish(lc_assembler *assembler)
     return finish_choices(assembler, "text_completion", 0);
 }
 
-const lc_assembly lc_assembly_chat = {chat_event, chat_finish, 1};
-const lc_assembly lc_assembly_completion = {completion_event, completion_finish, 1};
+/* ---- The text -------------------------------------------------------------------- */
+
+/* Only the first choice's is shown to people. */
+static const lc_tree *first_choice(const lc_tree *event)
+{
+    int64_t index;
+    for (const lc_tree *piece = lc_tree_children(lc_tree_find(event, "choices")); piece;
+         piece = piece->next)
+        if (lc_tree_integer(lc_tree_find(piece, "index"), &index) == 0 && index == 0)
+            return piece;
+    return NULL;
+}
+
+static const lc_tree *chat_text(const lc_tree *event)
+{
+    return lc_tree_find(lc_tree_find(first_choice(event), "delta"), "content");
+}
+
+static const lc_tree *completion_text(const lc_tree *event)
+{
+    return lc_tree_find(first_choice(event), "text");
+}
+
+const lc_assembly lc_assembly_chat = {chat_event, chat_finish, 1, chat_text};
+const lc_assembly lc_assembly_completion = {completion_event, completion_finish, 1,
+                                            completion_text};

@@ -182,4 +182,12 @@ static int message_finish(lc_assembler *assembler)
                : lc_tree_set(&assembler->answer, assembler->root, "content", 7, content);
 }
 
-const lc_assembly lc_assembly_message = {message_event, message_finish, 0};
+static const lc_tree *message_text(const lc_tree *event)
+{
+    const lc_tree *block = lc_tree_find(event, "content_block"), *delta = lc_tree_find(event, "delta");
+    if (lc_tree_is_text(lc_tree_find(block, "type"), "text"))
+        return lc_tree_find(block, "text");
+    return lc_tree_is_text(lc_tree_find(delta, "type"), "text_delta") ? lc_tree_find(delta, "text") : NULL;
+}
+
+const lc_assembly lc_assembly_message = {message_event, message_finish, 0, message_text};

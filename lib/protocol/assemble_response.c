@@ -64,4 +64,12 @@ static int response_finish(lc_assembler *assembler)
     return lc_tree_set(&assembler->answer, assembler->root, "output", 6, output);
 }
 
-const lc_assembly lc_assembly_response = {response_event, response_finish, 0};
+static const lc_tree *response_text(const lc_tree *event)
+{
+    if (!lc_tree_is_text(lc_tree_find(event, "type"), "response.output_text.delta"))
+        return NULL;
+    return lc_tree_find(event, "delta");
+}
+
+const lc_assembly lc_assembly_response = {response_event, response_finish, 0,
+                                          response_text};

@@ -89,6 +89,17 @@ int lc_body_write(lc_protocol protocol, const char *model, const char *system,
     return give(body, err);
 }
 
+int lc_body_stream(lc_protocol protocol, lc_buffer *body, llmcache_error *err)
+{
+    int tells = protocol == LC_PROTOCOL_MESSAGES || protocol == LC_PROTOCOL_RESPONSES;
+    if (!body->size)
+        return lc_fail(err, LLMCACHE_INVALID, "there is no body");
+    body->size--; /* the brace at its end */
+    lc_buffer_text(body, tells ? ",\"stream\":true}"
+                               : ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
+    return give(body, err);
+}
+
 /* ---- Answers --------------------------------------------------------------------- */
 
 typedef struct answer {

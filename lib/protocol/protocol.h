@@ -95,6 +95,9 @@ void lc_question_done(lc_question *question);
 int lc_body_write(lc_protocol protocol, const char *model, const char *system, const char *question,
                   int64_t max_tokens, lc_buffer *body, llmcache_error *err);
 
+/* Makes a body that lc_body_write wrote ask for a stream, its usage included. */
+int lc_body_stream(lc_protocol protocol, lc_buffer *body, llmcache_error *err);
+
 /* The protocol's whole answer that says `text`, for llmcache_put and the demo provider. */
 int lc_answer_write(lc_protocol protocol, const char *model, const char *text, const char *id,
                     int64_t created_s, int64_t input_tokens, int64_t output_tokens, lc_buffer *body,
@@ -130,6 +133,8 @@ lc_assembler *lc_assembler_new(lc_protocol protocol, size_t max_bytes); /* NULL:
 void lc_assembler_free(lc_assembler *assembler);
 /* 0 also for what is not understood (remembered); LLMCACHE_MEMORY; LLMCACHE_TOO_LARGE past max_bytes. */
 int lc_assembler_feed(lc_assembler *assembler, const char *bytes, size_t size);
+/* From here on, feeding also appends to `said` what a person reads of the answer (its first choice). */
+void lc_assembler_listen(lc_assembler *assembler, lc_buffer *said);
 /* 1 once the protocol's own end was seen ([DONE], message_stop, response.completed). */
 int lc_assembler_ended(const lc_assembler *assembler);
 /*

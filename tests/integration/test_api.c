@@ -75,6 +75,114 @@ Test(api, settings_are_refused_by_name_value_and_range)
     llmcache_options_free(options);
 }
 
+/* ---- Text as it comes ---------------------------------------------------------------------------- */
+
+typedef struct listener {
+    char text[4096];
+    size_t size;
+    int pieces, stop_after; /* 0: never stops */
+} listener;
+
+static int on_text(void *user, const char *text, size_t size)
+{
+    listener *l = user;
+    cr_assert_lt(l->size + size, sizeof l->text);
+    memcpy(l->text + l->size, text, size);
+    l->size += size;
+    l->text[l->size] = '\0';
+    return ++l->pieces == l->stop_after;
+}
+
+static llmcache_ask_options listening(listener *l)
+{
+    return (llmcache_ask_options){.struct_size = sizeof(llmcache_ask_options), .on_text = on_text,
+                                  .on_text_user = l};
+}
+
+static void asks_aloud(const char *provider, const char *path)
+{
+    listener first = {.size = 0}, again = {.size = 0};
+    llmcache_ask_options options = listening(&first);
+    llmcache *cache = test_cache(&mock, "embedder", "none", "provider", provider);
+    mock_reset(&mock);
+    mock_behave(&mock, "{'chunk_delay_ms': 10}");
+    llmcache_answer *answer = test_ask(cache, "什麼是快取？", &options);
+    cr_assert_gt(first.pieces, 2);
+    cr_assert_str_eq(first.text, llmcache_answer_text(answer));
+    cr_assert(llmcache_answer_stored(answer));
+    cr_assert_gt(llmcache_answer_output_tokens(answer), 0);
+    llmcache_answer *whole = test_ask(cache, "什麼是快取？", NULL);
+    cr_assert_str_eq(llmcache_answer_source_name(whole), "exact", "one entry for both ways");
+    cr_assert_str_eq(llmcache_answer_text(whole), first.text);
+    cr_assert_str_eq(llmcache_answer_id(whole), llmcache_answer_id(answer));
+    options = listening(&again);
+    llmcache_answer *hit = test_ask(cache, "什麼是快取？", &options);
+    cr_assert_str_eq(llmcache_answer_source_name(hit), "exact");
+    cr_assert_str_eq(again.text, first.text);
+    cr_assert_eq(mock_calls(&mock, path), 1);
+    llmcache_answer_free(answer);
+    llmcache_answer_free(whole);
+    llmcache_answer_free(hit);
+    llmcache_close(cache);
+}
+
+Test(api, an_answer_can_be_heard_as_it_comes)
+{
+    asks_aloud("openai:", CHAT);
+    asks_aloud("anthropic:", "/v1/messages");
+}
+
+/* Some services answer whole, whatever they were asked. */
+Test(api, who_listens_hears_an_answer_that_did_not_stream)
+{
+    listener l = {.size = 0};
+    llmcache_ask_options options = listening(&l);
+    llmcache *cache = test_cache(&mock, "embedder", "none");
+    mock_behave(&mock, "{'body': {'id': 'a', 'object': 'chat.completion', 'model': 'm', 'choices': [{'index': 0,"
+                       " 'message': {'role': 'assistant', 'content': 'whole'}, 'finish_reason': 'stop'}]}}");
+    llmcache_answer *answer = test_ask(cache, "one", &options);
+    cr_assert_str_eq(l.text, "whole");
+    cr_assert_eq(l.pieces, 1);
+    llmcache_answer_free(answer);
+    llmcache_close(cache);
+}
+
+Test(api, an_answer_goes_on_when_the_listener_has_heard_enough)
+{
+    listener l = {.stop_after = 1};
+    llmcache_ask_options options = listening(&l);
+    llmcache_answer *answer = NULL;
+    llmcache_error err;
+    llmcache *cache = test_cache(&mock, "embedder", "none");
+    mock_behave(&mock, "{'chunk_delay_ms': 20}");
+    cr_assert(fails_with(LLMCACHE_ABORTED, llmcache_ask(cache, "one", &options, &answer, &err), &err));
+    cr_assert_null(answer);
+    cr_assert(test_wait_until(test_counters(cache).stored == 1, 10000));
+    cr_assert_str_eq(test_ask_source(cache, "one"), "exact");
+    llmcache_close(cache);
+}
+
+Test(api, a_listener_is_told_when_the_answer_breaks_off)
+{
+    static const char *const breaks[] = {"{'cut_after_events': 4}", "{'cut_after_events': 4, 'cut_clean': true}",
+                                         "{'error_after_events': 4}", "{'no_done': true}"};
+    llmcache *cache = test_cache(&mock, "embedder", "none");
+    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+        listener l = {.size = 0};
+        llmcache_ask_options options = listening(&l);
+        llmcache_answer *answer = NULL;
+        llmcache_error err = {0};
+        mock_reset(&mock);
+        mock_behave(&mock, "%s", breaks[i]);
+        cr_expect_lt(llmcache_ask(cache, "one", &options, &answer, &err), 0, "%s", breaks[i]);
+        cr_expect(err.message[0] && !answer, "%s", breaks[i]);
+        cr_expect_gt(l.size, 0, "%s", breaks[i]);
+    }
+    mock_reset(&mock);
+    cr_assert_str_eq(test_ask_source(cache, "one"), "model");
+    llmcache_close(cache);
+}
+
 Test(api, without_a_model_the_ways_out_are_named)
 {
     llmcache *cache = test_cache(NULL, "embedder", "none");

@@ -521,6 +521,26 @@ Test(question, an_ask_and_a_call_share_their_answer)
     lc_buffer_done(&body);
 }
 
+Test(question, a_body_made_to_stream_keeps_its_key_and_asks_for_its_usage)
+{
+    static const lc_protocol protocols[] = {LC_PROTOCOL_CHAT, LC_PROTOCOL_MESSAGES,
+                                            LC_PROTOCOL_RESPONSES, LC_PROTOCOL_COMPLETIONS};
+    for (size_t i = 0; i < 4; i++) {
+        lc_buffer body;
+        lc_buffer_init(&body, 0);
+        cr_assert_eq(lc_body_write(protocols[i], "m", NULL, "hi", 0, &body, NULL), 0);
+        lc_question whole = read_sized(protocols[i], body.data, body.size, 0);
+        cr_assert_eq(lc_body_stream(protocols[i], &body, NULL), 0);
+        lc_question q = read_sized(protocols[i], body.data, body.size, 0);
+        cr_expect(q.stream && !whole.stream);
+        cr_expect_eq(q.include_usage, i == 0 || i == 3);
+        cr_expect_arr_eq(q.shape, whole.shape, sizeof q.shape);
+        lc_question_done(&q);
+        lc_question_done(&whole);
+        lc_buffer_done(&body);
+    }
+}
+
 Test(question, body_write_refuses_what_it_cannot_say)
 {
     lc_buffer body;

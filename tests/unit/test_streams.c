@@ -128,6 +128,32 @@ Test(streams, give_what_the_service_would_have_given_whole)
     each_recording(assembles);
 }
 
+/* What is heard while the stream comes in is what a person reads of the whole. */
+static void hears(const recording *r)
+{
+    lc_assembler *assembler = lc_assembler_new(r->protocol, 0);
+    lc_answer_facts facts;
+    lc_buffer said;
+    lc_buffer_init(&said, 0);
+    lc_assembler_listen(assembler, &said);
+    for (size_t i = 0; i < r->stream_size; i++)
+        cr_assert_eq(lc_assembler_feed(assembler, r->stream + i, 1), 0);
+    cr_assert_eq(lc_answer_read(r->protocol, r->whole, r->whole_size, &facts, NULL), 0);
+    /* Some of the recorded responses bring only finished items. */
+    if (r->protocol != LC_PROTOCOL_RESPONSES || strstr(r->stream, "response.output_text.delta"))
+        cr_expect_str_eq(said.data ? said.data : "", facts.text, "%s", r->name);
+    else
+        cr_expect_eq(said.size, 0);
+    lc_answer_facts_done(&facts);
+    lc_buffer_done(&said);
+    lc_assembler_free(assembler);
+}
+
+Test(streams, say_their_text_as_it_comes)
+{
+    each_recording(hears);
+}
+
 static void assembles_every_split(const recording *r)
 {
     char *want = assemble(r->protocol, r->stream, r->stream_size, NULL, 0, NULL);
