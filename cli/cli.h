@@ -62,6 +62,7 @@ struct cli_session {
     int json;   /* --json */
     int colour; /* standard output is a terminal that shows colour */
     int width;  /* columns of the terminal, 0 when standard output is not one */
+    int output_error; /* errno of the first write that failed, 0: none did yet */
 };
 
 /* ---- cli_flags.c ---------------------------------------------------------------- */

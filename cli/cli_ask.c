@@ -24,14 +24,12 @@ static char *join(char **words, int count)
     return text;
 }
 
-/* All of standard input. NULL for want of memory, or when it fails or is too long (errno
- * 0). */
-static char *read_all(size_t *size)
+char *ask_read_all(FILE *from, size_t *size)
 {
     size_t room = 4096, used = 0;
     char *text = malloc(room);
     while (text) {
-        used += fread(text + used, 1, room - used - 1, stdin);
+        used += fread(text + used, 1, room - used - 1, from);
         if (used < room - 1)
             break;
         char *more = room < MAX_QUESTION ? realloc(text, room *= 2) : NULL;
@@ -50,7 +48,7 @@ static int read_input(const cli_session *cli, char **question)
     size_t size;
     if (isatty(STDIN_FILENO))
         fputs("The question, ended by Ctrl-D:\n", stderr);
-    char *text = read_all(&size);
+    char *text = ask_read_all(stdin, &size);
     if (!text || ferror(stdin)) {
         free(text);
         return cli_usage(cli, "the question could not be read from standard input");

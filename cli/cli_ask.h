@@ -16,6 +16,9 @@
 int ask_question(const cli_session *cli, char **question);
 void ask_question_free(char *question);
 
+/* All of a stream, with a NUL behind it; free. NULL for want of memory, or when it is longer than 64 MiB. */
+char *ask_read_all(FILE *from, size_t *size);
+
 /* The flags --system, --tags, --exact, --no-cache, --no-store, --only-cached as options.
  */
 int ask_options(const cli_session *cli, llmcache_ask_options *options);

@@ -155,6 +155,14 @@ const char *print_span(int64_t ms, char out[PRINT_SPAN_SIZE])
     return out;
 }
 
+const char *print_short_span(int64_t us, char out[PRINT_SPAN_SIZE])
+{
+    if (us >= 10000)
+        return print_span(us / 1000, out);
+    snprintf(out, PRINT_SPAN_SIZE, "%.2f ms", (double)us / 1000.0);
+    return out;
+}
+
 const char *print_time(int64_t wall_ms, char out[PRINT_SPAN_SIZE])
 {
     time_t seconds = (time_t)(wall_ms / 1000);

@@ -48,6 +48,9 @@ void print_fact(const cli_session *cli, const char *name, const char *format, ..
 enum { PRINT_SPAN_SIZE = 64 };
 const char *print_span(int64_t ms, char out[PRINT_SPAN_SIZE]);
 
+/* The same for what is usually short: "0.41 ms" below ten milliseconds. */
+const char *print_short_span(int64_t us, char out[PRINT_SPAN_SIZE]);
+
 /* "2026-11-23 17:31:05Z"; "never" for 0. */
 const char *print_time(int64_t wall_ms, char out[PRINT_SPAN_SIZE]);
 

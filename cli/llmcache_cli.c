@@ -6,6 +6,7 @@
  * one cache that it opens itself, so that --help works with no configuration at all.
  */
 #include "cli.h"
+#include "cli_live.h"
 #include "cli_print.h"
 
 #include <errno.h>
@@ -189,12 +190,13 @@ static int run(cli_session *cli)
 }
 
 /* A reader that left (head, less) is no failure of ours; a full disk is. */
-static int finish_output(int code)
+static int finish_output(int code, int error)
 {
-    int failed = fflush(stdout) != 0 || ferror(stdout);
-    if (!failed || errno == EPIPE)
+    if (!error && (fflush(stdout) != 0 || ferror(stdout)))
+        error = errno;
+    if (!error || error == EPIPE)
         return code;
-    fprintf(stderr, "llmcache-cli: writing the output failed: %s\n", strerror(errno));
+    fprintf(stderr, "llmcache-cli: writing the output failed: %s\n", strerror(error));
     return CLI_FAILED;
 }
 
@@ -214,5 +216,6 @@ int main(int argc, char **argv)
         code = run(&cli);
     llmcache_close(cli.cache);
     llmcache_options_free(cli.options);
-    return finish_output(code);
+    live_end_interrupted();
+    return finish_output(code, cli.output_error);
 }

@@ -1,0 +1,13 @@
+/* ask --protocol: a whole request body of one of the protocols, answered in its own form. */
+#ifndef CLI_CALL_H
+#define CLI_CALL_H
+
+#include "cli.h"
+
+/* Does the command line ask for that? */
+int call_is_wanted(const cli_session *cli);
+
+/* Reads the body, asks, writes the answer as it comes. A cli_exit. */
+int call_run(cli_session *cli);
+
+#endif
