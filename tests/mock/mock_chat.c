@@ -130,13 +130,25 @@ static char *choice_text(const answer *a, size_t index)
     return text;
 }
 
-static json_t *token_logprob(const char *token, size_t size)
+static json_t *one_logprob(const char *token, size_t size, size_t rank)
 {
     json_t *bytes = json_array();
     for (size_t i = 0; i < size; i++)
         json_array_append_new(bytes, json_integer((unsigned char)token[i]));
-    return json_pack("{s:s%, s:f, s:o, s:[]}", "token", token, size, "logprob",
-                     -0.015625 * (double)(size % 7 + 1), "bytes", bytes, "top_logprobs");
+    return json_pack("{s:s%, s:f, s:o}", "token", token, size, "logprob",
+                     -0.015625 * (double)(size % 7 + 1) - (double)rank, "bytes", bytes);
+}
+
+/* With as many alternatives as were asked for: itself, less likely each time. */
+static json_t *token_logprob(const answer *a, const char *token, size_t size)
+{
+    json_int_t top =
+        json_integer_value(json_object_get(a->call->json, "top_logprobs"));
+    json_t *one = one_logprob(token, size, 0), *list = json_array();
+    for (json_int_t rank = 0; rank < top && rank < 20; rank++)
+        json_array_append_new(list, one_logprob(token, size, (size_t)rank));
+    json_object_set_new(one, "top_logprobs", list);
+    return one;
 }
 
 /* {content, refusal} for `size` bytes of text; null when not asked for. */
@@ -147,7 +159,7 @@ static json_t *logprobs_of(const answer *a, const char *text, size_t size)
     json_t *list = json_array();
     for (size_t step; size; text += step, size -= step) {
         step = mock_token(a->call, text, size);
-        json_array_append_new(list, token_logprob(text, step));
+        json_array_append_new(list, token_logprob(a, text, step));
     }
     return json_pack("{s:o, s:n}", "content", list, "refusal");
 }
@@ -236,9 +248,12 @@ static void chunk(const answer *a, mock_reply *reply, const char *object, json_t
                   json_t *usage)
 {
     json_t *root =
-        json_pack("{s:s, s:s, s:O, s:s, s:s, s:s, s:o}", "id", a->id, "object", object,
-                  "created", a->created, "model", a->model, "service_tier", "default",
-                  "system_fingerprint", "fp_mock", "choices", choices);
+        json_pack("{s:s, s:s, s:O, s:s}", "id", a->id, "object", object, "created",
+                  a->created, "model", a->model);
+    if (strcmp(object, "text_completion") != 0)
+        json_object_set_new(root, "service_tier", json_string("default"));
+    json_object_set_new(root, "system_fingerprint", json_string("fp_mock"));
+    json_object_set_new(root, "choices", choices);
     if (asks_usage(a->call))
         json_object_set_new(root, "usage", usage ? usage : json_null());
     if (mock_rule_true(a->call, "obfuscation"))
@@ -309,13 +324,16 @@ static void function_deltas(const answer *a, mock_reply *reply, size_t index)
           NULL);
 }
 
-static void extra_deltas(const answer *a, mock_reply *reply, size_t index)
+/* Citations follow the text (`last`), everything else goes before it. */
+static void extra_deltas(const answer *a, mock_reply *reply, size_t index, int last)
 {
     const char *name;
     json_t *value;
     json_object_foreach(json_object_get(a->call->rule, "extra"), name, value)
     {
         const char *text = json_string_value(value);
+        if ((strcmp(name, "annotations") == 0) != last)
+            continue;
         if (text)
             text_deltas(a, reply, index, name, text);
         else
@@ -333,7 +351,7 @@ static void open_choice(const answer *a, mock_reply *reply, size_t index)
         NULL, NULL);
     if (a->reasoning)
         text_deltas(a, reply, index, "reasoning_content", a->reasoning);
-    extra_deltas(a, reply, index);
+    extra_deltas(a, reply, index, 0);
     if (a->refusal)
         text_deltas(a, reply, index, "refusal", a->refusal);
     if (a->tools && a->legacy)
@@ -372,8 +390,10 @@ static void streamed_chat(const answer *a, mock_reply *reply)
         open_choice(a, reply, i);
     if (!a->tools && !a->refusal)
         interleave(a, reply);
-    for (size_t i = 0; i < a->choices; i++)
+    for (size_t i = 0; i < a->choices; i++) {
+        extra_deltas(a, reply, i, 1);
         delta(a, reply, i, json_object(), NULL, a->finish);
+    }
     if (asks_usage(a->call) && mock_rule_int(a->call, "usage", 1))
         chunk(a, reply, "chat.completion.chunk", json_array(), usage_of(a));
     if (!mock_rule_true(a->call, "no_done"))
@@ -393,11 +413,30 @@ void mock_chat(const mock_call *call, mock_reply *reply)
 /* ---- /v1/completions
  * ------------------------------------------------------------------------- */
 
-static json_t *text_choice(const char *text, size_t size, size_t index,
-                           const char *finish)
+/* {tokens, token_logprobs, top_logprobs, text_offset}; null when not asked for. */
+static json_t *text_logprobs(const answer *a, const char *text, size_t size, size_t offset)
 {
-    return json_pack("{s:s%, s:I, s:n, s:s?}", "text", text, size, "index",
-                     (json_int_t)index, "logprobs", "finish_reason", finish);
+    json_t *tokens = json_array(), *probabilities = json_array(), *offsets = json_array();
+    for (size_t step; size; text += step, size -= step, offset += step) {
+        step = mock_token(a->call, text, size);
+        json_array_append_new(tokens, json_stringn(text, step));
+        json_array_append_new(probabilities, json_real(-0.125 * (double)(step % 5 + 1)));
+        json_array_append_new(offsets, json_integer((json_int_t)offset));
+    }
+    return json_pack("{s:o, s:o, s:n, s:o}", "tokens", tokens, "token_logprobs",
+                     probabilities, "top_logprobs", "text_offset", offsets);
+}
+
+/* `offset`: where in the choice's text these bytes begin. */
+static json_t *text_choice(const answer *a, const char *text, size_t size, size_t offset,
+                           size_t index, const char *finish)
+{
+    json_t *wanted = json_object_get(a->call->json, "logprobs");
+    int with = json_is_integer(wanted) && size;
+    return json_pack("{s:s%, s:I, s:o, s:s?}", "text", text, size, "index",
+                     (json_int_t)index, "logprobs",
+                     with ? text_logprobs(a, text, size, offset) : json_null(),
+                     "finish_reason", finish);
 }
 
 static void streamed_text(const answer *a, mock_reply *reply)
@@ -408,10 +447,10 @@ static void streamed_text(const answer *a, mock_reply *reply)
         for (size_t at = 0, step; text[at]; at += step) {
             step = mock_token(a->call, text + at, strlen(text + at));
             chunk(a, reply, "text_completion",
-                  json_pack("[o]", text_choice(text + at, step, i, NULL)), NULL);
+                  json_pack("[o]", text_choice(a, text + at, step, at, i, NULL)), NULL);
         }
         chunk(a, reply, "text_completion",
-              json_pack("[o]", text_choice("", 0, i, a->finish)), NULL);
+              json_pack("[o]", text_choice(a, "", 0, 0, i, a->finish)), NULL);
         free(text);
     }
     if (asks_usage(a->call))
@@ -425,7 +464,7 @@ static void whole_text(const answer *a, mock_reply *reply)
     json_t *list = json_array();
     for (size_t i = 0; i < a->choices; i++) {
         char *text = choice_text(a, i);
-        json_array_append_new(list, text_choice(text, strlen(text), i, a->finish));
+        json_array_append_new(list, text_choice(a, text, strlen(text), 0, i, a->finish));
         free(text);
     }
     mock_whole(reply, 200,

@@ -21,16 +21,22 @@ static void add_tool(json_t *blocks, json_t *tool, const mock_call *call)
                           mock_text_of(tool, "name", ""), "input", input));
 }
 
-static json_t *chosen_tool(const mock_call *call)
+/* The named tool, or the first one; the first two where it is said that they may be
+ * called in parallel. */
+static void add_tools(json_t *blocks, const mock_call *call)
 {
     json_t *tools = json_object_get(call->json, "tools"), *tool;
-    const char *named =
-        mock_text_of(json_object_get(call->json, "tool_choice"), "name", NULL);
+    json_t *choice = json_object_get(call->json, "tool_choice");
+    const char *named = mock_text_of(choice, "name", NULL);
+    int left = json_is_false(json_object_get(choice, "disable_parallel_tool_use")) ? 2 : 1;
     size_t i;
-    json_array_foreach(
-        tools, i, tool) if (!named || strcmp(named, mock_text_of(tool, "name", "")) ==
-                                          0) return tool;
-    return NULL;
+    json_array_foreach(tools, i, tool)
+    {
+        if (named && strcmp(named, mock_text_of(tool, "name", "")) != 0)
+            continue;
+        if (left-- > 0)
+            add_tool(blocks, tool, call);
+    }
 }
 
 static int thinks(const mock_call *call)
@@ -55,11 +61,16 @@ static json_t *make_blocks(const mock_call *call, const char **finish,
         json_array_append_new(
             blocks, json_pack("{s:s, s:s}", "type", "redacted_thinking", "data",
                               "EmwKAhgBEgy3va3pzix/LafPsn4aDFIT2Xlxh0L5L8rLVyIw=="));
-    json_array_append_new(blocks, json_pack("{s:s, s:s}", "type", "text", "text", text));
+    json_t *given = call->rule ? json_object_get(call->rule, "blocks") : NULL;
+    if (given)
+        json_array_extend(blocks, given);
+    else
+        json_array_append_new(blocks,
+                              json_pack("{s:s, s:s}", "type", "text", "text", text));
     free(text);
-    json_t *tool = mock_wants_tool(call) ? chosen_tool(call) : NULL;
+    int tool = mock_wants_tool(call);
     if (tool)
-        add_tool(blocks, tool, call);
+        add_tools(blocks, call);
     const char *told = mock_rule_text(call, "finish");
     *finish = told                               ? told
               : tool                             ? "tool_use"
@@ -86,6 +97,16 @@ static json_t *usage_of(const mock_call *call, long out)
                      0, "cache_read_input_tokens", 0, "cache_creation",
                      "ephemeral_5m_input_tokens", 0, "ephemeral_1h_input_tokens", 0,
                      "output_tokens", (json_int_t)out, "service_tier", "standard");
+}
+
+/* What message_delta says of it: all counts, or with the older servers the output's. */
+static json_t *last_usage(const mock_call *call, long out)
+{
+    if (mock_rule_true(call, "brief_usage"))
+        return json_pack("{s:I}", "output_tokens", (json_int_t)out);
+    return json_pack("{s:I, s:i, s:i, s:I}", "input_tokens",
+                     (json_int_t)mock_input_tokens(call), "cache_creation_input_tokens",
+                     0, "cache_read_input_tokens", 0, "output_tokens", (json_int_t)out);
 }
 
 /* Takes content and usage. */
@@ -121,12 +142,19 @@ static void text_deltas(mock_reply *reply, size_t index, const char *type,
     }
 }
 
+/* With fine-grained streaming the input comes as it is made: no empty first piece, and
+ * longer ones. */
 static void input_deltas(mock_reply *reply, size_t index, json_t *input)
 {
-    char *text = json_dumps(input, JSON_COMPACT);
-    block_delta(reply, index, "input_json_delta", "partial_json", "", 0);
-    for (size_t at = 0, left = strlen(text), step; left; left -= step, at += step) {
-        step = left > 7 ? 7 : left;
+    char *text = json_dumps(input, JSON_COMPACT), beta[256] = "";
+    mock_header(reply->call, "anthropic-beta", beta, sizeof beta);
+    int fine = strstr(beta, "fine-grained-tool-streaming") != NULL;
+    size_t most = fine ? 31 : 7;
+    if (!fine || strcmp(text, "{}") == 0)
+        block_delta(reply, index, "input_json_delta", "partial_json", "", 0);
+    for (size_t at = 0, left = strcmp(text, "{}") ? strlen(text) : 0, step; left;
+         left -= step, at += step) {
+        step = left > most ? most : left;
         while (step < left && ((unsigned char)text[at + step] & 0xc0) == 0x80)
             step++;
         block_delta(reply, index, "input_json_delta", "partial_json", text + at, step);
@@ -144,6 +172,8 @@ static json_t *empty_block(json_t *block)
             json_object_set_new(start, brought[i], json_string(""));
     if (json_object_get(start, "input"))
         json_object_set_new(start, "input", json_object());
+    if (json_object_get(start, "citations"))
+        json_object_set_new(start, "citations", json_array());
     return start;
 }
 
@@ -160,6 +190,13 @@ static void stream_block(mock_reply *reply, size_t index, json_t *block)
     if (signature)
         block_delta(reply, index, "signature_delta", "signature", signature,
                     strlen(signature));
+    json_t *citation;
+    size_t i;
+    json_array_foreach(json_object_get(block, "citations"), i, citation)
+        mock_event(reply, "content_block_delta",
+                   json_pack("{s:s, s:I, s:{s:s, s:O}}", "type", "content_block_delta",
+                             "index", (json_int_t)index, "delta", "type",
+                             "citations_delta", "citation", citation));
     text_deltas(reply, index, "text_delta", "text", mock_text_of(block, "text", ""));
     if (json_object_get(block, "input"))
         input_deltas(reply, index, json_object_get(block, "input"));
@@ -179,10 +216,9 @@ static void stream_message(const mock_call *call, mock_reply *reply, json_t *blo
                          message_of(call, json_array(), NULL, NULL, usage_of(call, 1))));
     json_array_foreach(blocks, i, block) stream_block(reply, i, block);
     mock_event(reply, "message_delta",
-               json_pack("{s:s, s:{s:s, s:s?}, s:{s:I}}", "type", "message_delta",
-                         "delta", "stop_reason", finish, "stop_sequence", sequence,
-                         "usage", "output_tokens",
-                         (json_int_t)output_tokens(call, blocks)));
+               json_pack("{s:s, s:{s:s, s:s?}, s:o}", "type", "message_delta", "delta",
+                         "stop_reason", finish, "stop_sequence", sequence, "usage",
+                         last_usage(call, output_tokens(call, blocks))));
     if (!mock_rule_true(call, "no_done"))
         mock_event(reply, "message_stop", json_pack("{s:s}", "type", "message_stop"));
 }

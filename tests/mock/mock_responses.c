@@ -19,10 +19,28 @@ typedef struct response {
 /* ---- The object
  * ------------------------------------------------------------------------------ */
 
-static json_t *text_part(const char *text)
+/* A token each, where `include` asks for it. */
+static json_t *logprobs_of(const mock_call *call, const char *text, size_t size)
 {
-    return json_pack("{s:s, s:[], s:[], s:s}", "type", "output_text", "annotations",
-                     "logprobs", "text", text);
+    json_t *list = json_array(), *what;
+    size_t i, step;
+    int wanted = 0;
+    json_array_foreach(json_object_get(call->json, "include"), i, what) wanted |=
+        json_is_string(what) &&
+        strcmp(json_string_value(what), "message.output_text.logprobs") == 0;
+    for (; wanted && size; text += step, size -= step) {
+        step = mock_token(call, text, size);
+        json_array_append_new(list, json_pack("{s:s%, s:f, s:[], s:[]}", "token", text,
+                                              step, "logprob", -0.25, "bytes",
+                                              "top_logprobs"));
+    }
+    return list;
+}
+
+static json_t *text_part(const mock_call *call, const char *text)
+{
+    return json_pack("{s:s, s:[], s:o, s:s}", "type", "output_text", "annotations",
+                     "logprobs", logprobs_of(call, text, strlen(text)), "text", text);
 }
 
 static json_t *message_item(const response *r, const char *text)
@@ -30,7 +48,7 @@ static json_t *message_item(const response *r, const char *text)
     const char *refusal = mock_rule_text(r->call, "refusal");
     json_t *part = refusal
                        ? json_pack("{s:s, s:s}", "type", "refusal", "refusal", refusal)
-                       : text_part(text);
+                       : text_part(r->call, text);
     char id[64];
     snprintf(id, sizeof id, "msg_mock%06llu", (unsigned long long)r->call->number);
     return json_pack("{s:s, s:s, s:s, s:[o], s:s}", "id", id, "type", "message", "status",
@@ -47,16 +65,17 @@ static json_t *reasoning_item(const response *r, const char *text)
                      "gAAAAABo+/encrypted==");
 }
 
-static json_t *function_item(const response *r, json_t *tool)
+static json_t *function_item(const response *r, json_t *tool, size_t number)
 {
     json_t *schema = json_object_get(tool, "parameters");
     json_t *value = schema ? mock_instance(schema, schema, mock_user_text(r->call), 0)
                            : json_object();
     char *arguments = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY), id[64],
          call_id[64];
-    snprintf(id, sizeof id, "fc_mock%06llu", (unsigned long long)r->call->number);
-    snprintf(call_id, sizeof call_id, "call_mock%06llu",
-             (unsigned long long)r->call->number);
+    snprintf(id, sizeof id, "fc_mock%06llu_%zu", (unsigned long long)r->call->number,
+             number);
+    snprintf(call_id, sizeof call_id, "call_mock%06llu_%zu",
+             (unsigned long long)r->call->number, number);
     json_t *item =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "type", "function_call",
                   "status", "completed", "arguments", arguments, "call_id", call_id,
@@ -81,7 +100,7 @@ static json_t *usage_of(const response *r)
 static void repeat(const response *r, json_t *root, const char *name, json_t *standard)
 {
     json_t *given = json_object_get(r->call->json, name);
-    json_object_set(root, name, given ? given : standard);
+    json_object_set(root, name, given && !json_is_null(given) ? given : standard);
     json_decref(standard);
 }
 
@@ -108,7 +127,9 @@ static json_t *object_of(const response *r, const char *status, json_t *output,
     json_object_set_new(root, "output", output);
     repeat(r, root, "parallel_tool_calls", json_true());
     repeat(r, root, "previous_response_id", json_null());
+    repeat(r, root, "prompt_cache_key", json_null());
     repeat(r, root, "reasoning", json_pack("{s:n, s:n}", "effort", "summary"));
+    repeat(r, root, "safety_identifier", json_null());
     repeat(r, root, "service_tier", json_string("default"));
     repeat(r, root, "store", json_true());
     repeat(r, root, "temperature", json_real(1.0));
@@ -148,20 +169,21 @@ static void text_events(response *r, const char *kind, const char *field,
                         const char *text, json_t *where)
 {
     char type[80];
+    int logprobs = strcmp(kind, "response.output_text") == 0;
     snprintf(type, sizeof type, "%s.delta", kind);
     for (size_t at = 0, left = strlen(text), step; left; left -= step, at += step) {
         step = mock_token(r->call, text + at, left);
         json_t *more = json_deep_copy(where);
         json_object_set_new(more, "delta", json_stringn(text + at, step));
-        if (strcmp(field, "text") == 0)
-            json_object_set_new(more, "logprobs", json_array());
+        if (logprobs)
+            json_object_set_new(more, "logprobs", logprobs_of(r->call, text + at, step));
         event(r, type, more);
     }
     snprintf(type, sizeof type, "%s.done", kind);
     json_t *more = json_deep_copy(where);
     json_object_set_new(more, field, json_string(text));
-    if (strcmp(field, "text") == 0)
-        json_object_set_new(more, "logprobs", json_array());
+    if (logprobs)
+        json_object_set_new(more, "logprobs", logprobs_of(r->call, text, strlen(text)));
     event(r, type, more);
 }
 
@@ -175,7 +197,7 @@ static void message_events(response *r, size_t index, json_t *item)
     json_object_set_new(more, "part",
                         refusal
                             ? json_pack("{s:s, s:s}", "type", "refusal", "refusal", "")
-                            : text_part(""));
+                            : text_part(r->call, ""));
     event(r, "response.content_part.added", more);
     if (refusal)
         text_events(r, "response.refusal", "refusal", refusal, where);
@@ -205,7 +227,8 @@ static void item_events(response *r, size_t index, json_t *item)
 {
     const char *type = mock_text_of(item, "type", "");
     json_t *start = json_deep_copy(item);
-    json_object_set_new(start, "status", json_string("in_progress"));
+    if (json_object_get(start, "status"))
+        json_object_set_new(start, "status", json_string("in_progress"));
     if (strcmp(type, "message") == 0)
         json_object_set_new(start, "content", json_array());
     if (strcmp(type, "reasoning") == 0)
@@ -248,6 +271,16 @@ static void stream_response(response *r)
 /* ---- The answer
  * ------------------------------------------------------------------------------ */
 
+/* The first tool; the first two where it is said that they may be called in parallel. */
+static void call_tools(response *r)
+{
+    json_t *tools = json_object_get(r->call->json, "tools");
+    size_t most =
+        json_is_true(json_object_get(r->call->json, "parallel_tool_calls")) ? 2 : 1;
+    for (size_t i = 0; i < most && i < json_array_size(tools); i++)
+        json_array_append_new(r->output, function_item(r, json_array_get(tools, i), i));
+}
+
 static void make_output(response *r)
 {
     const char *finish, *sequence, *told = mock_rule_text(r->call, "finish");
@@ -265,9 +298,7 @@ static void make_output(response *r)
     if (reasoning)
         json_array_append_new(r->output, reasoning_item(r, reasoning));
     if (mock_wants_tool(r->call))
-        json_array_append_new(
-            r->output,
-            function_item(r, json_array_get(json_object_get(r->call->json, "tools"), 0)));
+        call_tools(r);
     else if (strcmp(r->status, "queued") != 0 && strcmp(r->status, "failed") != 0)
         json_array_append_new(r->output, message_item(r, text));
     free(text);

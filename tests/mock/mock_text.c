@@ -55,11 +55,6 @@ long mock_count(const mock_call *call, const char *text)
     return count;
 }
 
-long mock_input_tokens(const mock_call *call)
-{
-    return (long)(call->body_size / 4) + 1;
-}
-
 /* ---- The question
  * ---------------------------------------------------------------------------- */
 
@@ -104,17 +99,34 @@ static int add_digest(const char *data, size_t size, void *user)
     return 0;
 }
 
-/* Of the path and all fields but those that only say how the answer is to be delivered.
- */
-static uint64_t digest(const mock_call *call)
+/* All fields but those that only say how the answer is to be delivered. */
+static json_t *shaping_fields(const mock_call *call)
 {
     static const char *const delivery[] = {
         "stream",           "stream_options",   "user", "metadata", "service_tier",
         "prompt_cache_key", "safety_identifier"};
-    uint64_t hash = 0xcbf29ce484222325u;
     json_t *copy = json_copy(call->json);
     for (size_t i = 0; i < sizeof delivery / sizeof *delivery; i++)
         json_object_del(copy, delivery[i]);
+    return copy;
+}
+
+/* The same whether the answer is streamed or not. */
+long mock_input_tokens(const mock_call *call)
+{
+    json_t *copy = shaping_fields(call);
+    char *text = copy ? json_dumps(copy, JSON_COMPACT) : NULL;
+    long tokens = (long)((text ? strlen(text) : call->body_size) / 4) + 1;
+    free(text);
+    json_decref(copy);
+    return tokens;
+}
+
+/* Of the path and the fields that shape an answer. */
+static uint64_t digest(const mock_call *call)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    json_t *copy = shaping_fields(call);
     add_digest(call->path, strlen(call->path), &hash);
     if (copy)
         json_dump_callback(copy, add_digest, &hash,
