@@ -85,6 +85,12 @@ static int finish_message(lc_assembler *assembler, lc_tree *message)
     if (!lc_tree_find(message, "role") &&
         lc_assembler_say(assembler, message, "role", "assistant"))
         return LLMCACHE_MEMORY;
+    /* The service that speaks of refusals lists citations in every whole answer, and in a
+     * stream only where there are any. */
+    if (lc_tree_find(message, "refusal") && !lc_tree_find(message, "annotations") &&
+        lc_tree_set(&assembler->answer, message, "annotations", 11,
+                    lc_tree_new(&assembler->answer, LC_TREE_ARRAY)))
+        return LLMCACHE_MEMORY;
     if (content && !(acts && lc_tree_is_text(content, "")))
         return 0;
     return lc_tree_set(&assembler->answer, message, "content", 7,

@@ -98,6 +98,19 @@ static int is_called(const lc_tree *member)
            lc_tree_children(member);
 }
 
+/* What a whole answer says and the beginning of a stream does not: that nothing is called
+ * or cited, and what is cited, which follows the text. */
+static int is_not_of_start(const lc_tree *message, const lc_tree *member)
+{
+    if (is_called(member))
+        return 1;
+    if (lc_tree_named(member, "tool_calls"))
+        return lc_tree_is_type(member, LC_TREE_ARRAY);
+    if (!lc_tree_named(member, "annotations") || !lc_tree_is_type(member, LC_TREE_ARRAY))
+        return 0;
+    return member->first || lc_tree_find(message, "refusal");
+}
+
 /* The role, and all that does not come in pieces. */
 static void play_start(lc_player *player, const lc_tree *choice, const lc_tree *message)
 {
@@ -110,7 +123,7 @@ static void play_start(lc_player *player, const lc_tree *choice, const lc_tree *
         lc_tree_write(role, player->out);
     for (const lc_tree *member = lc_tree_children(message); member;
          member = member->next) {
-        if (lc_tree_named(member, "role") || is_called(member))
+        if (lc_tree_named(member, "role") || is_not_of_start(message, member))
             continue;
         lc_buffer_byte(player->out, ',');
         lc_tree_write_string(member->name, member->name_size, player->out);
@@ -204,32 +217,56 @@ static void play_function_call(lc_player *player, const lc_tree *choice,
                        "\"function_call\":{\"arguments\":", "}");
 }
 
-static int play_choice(lc_player *player, const lc_tree *choice)
+static void play_citations(lc_player *player, const lc_tree *choice,
+                           const lc_tree *annotations)
+{
+    if (!lc_tree_children(annotations))
+        return;
+    open_delta(player, choice);
+    lc_buffer_text(player->out, "\"annotations\":");
+    lc_tree_write(annotations, player->out);
+    close_delta(player, choice, NULL, NULL);
+}
+
+/* NULL where they are null, and where they go with another part than the one at hand. */
+static const lc_tree *logprobs_for(const lc_tree *choice, int text)
+{
+    const lc_tree *content = lc_tree_find(lc_tree_find(choice, "message"), "content");
+    const lc_tree *logprobs = lc_tree_find(choice, "logprobs");
+    int here = lc_tree_is_type(content, LC_TREE_STRING) == text;
+    return lc_tree_is_nothing(logprobs) || !here ? NULL : logprobs;
+}
+
+static void begin_choice(lc_player *player, const lc_tree *choice)
+{
+    play_start(player, choice, lc_tree_find(choice, "message"));
+}
+
+static void play_choice(lc_player *player, const lc_tree *choice)
 {
     const lc_tree *message = lc_tree_find(choice, "message");
     const lc_tree *content = lc_tree_find(message, "content");
-    const lc_tree *logprobs = lc_tree_find(choice, "logprobs");
     const lc_tree *calls = lc_tree_find(message, "tool_calls");
     const lc_tree *call = lc_tree_find(message, "function_call");
-    int position = 0, text = lc_tree_is_type(content, LC_TREE_STRING);
-    if (!lc_tree_is_type(message, LC_TREE_OBJECT))
-        return LLMCACHE_INVALID;
-    logprobs = lc_tree_is_nothing(logprobs) ? NULL : logprobs;
-    play_start(player, choice, message);
+    int position = 0;
     /* Reasoning comes before what it led to, whatever it is called. */
     for (const lc_tree *member = message->first; member; member = member->next)
         if (is_told(member) && member != content)
             play_text(player, choice, member, NULL);
-    if (text)
-        play_text(player, choice, content, logprobs);
+    if (lc_tree_is_type(content, LC_TREE_STRING))
+        play_text(player, choice, content, logprobs_for(choice, 1));
+    play_citations(player, choice, lc_tree_find(message, "annotations"));
     for (const lc_tree *item = lc_tree_children(calls); item; item = item->next)
         play_tool_call(player, choice, item, position++);
     if (lc_tree_children(call))
         play_function_call(player, choice, call);
+}
+
+static void end_message(lc_player *player, const lc_tree *choice)
+{
     open_delta(player, choice);
-    close_delta(player, choice, text ? NULL : logprobs,
+    close_delta(player, choice, logprobs_for(choice, 0),
                 lc_tree_find(choice, "finish_reason"));
-    return 0;
 }
 
 /* ---- Completions ----------------------------------------------------------------- */
@@ -242,12 +279,10 @@ static void put_piece(lc_player *player, const lc_tree *choice, const char *text
     lc_tree_write_string(text, size, player->out);
 }
 
-static int play_completion_choice(lc_player *player, const lc_tree *choice)
+static void play_completion_choice(lc_player *player, const lc_tree *choice)
 {
     const lc_tree *text = lc_tree_find(choice, "text");
     const lc_tree *logprobs = lc_tree_find(choice, "logprobs");
-    if (!lc_tree_is_type(text, LC_TREE_STRING))
-        return LLMCACHE_INVALID;
     logprobs = lc_tree_is_nothing(logprobs) ? NULL : logprobs;
     for (size_t at = 0, end; at < text->size || logprobs; at = end, logprobs = NULL) {
         end = lc_player_piece(player, text, at);
@@ -256,12 +291,14 @@ static int play_completion_choice(lc_player *player, const lc_tree *choice)
     }
     put_piece(player, choice, "", 0);
     end_choice(player, choice, NULL, lc_tree_find(choice, "finish_reason"));
-    return 0;
 }
 
 /* ---- Both ------------------------------------------------------------------------ */
 
-static int play_choices(lc_player *player, int (*play)(lc_player *, const lc_tree *))
+typedef void step(lc_player *player, const lc_tree *choice);
+
+static int play_choices(lc_player *player, const char *member, lc_tree_type type,
+                        step *const *steps)
 {
     const lc_tree *choices = lc_tree_find(player->answer, "choices");
     const lc_tree *usage = lc_tree_find(player->answer, "usage");
@@ -269,11 +306,13 @@ static int play_choices(lc_player *player, int (*play)(lc_player *, const lc_tre
         return LLMCACHE_INVALID;
     if (player->include_usage && lc_tree_is_nothing(usage))
         return LLMCACHE_UNSUPPORTED;
-    for (const lc_tree *choice = choices->first; choice; choice = choice->next) {
-        int status = play(player, choice);
-        if (status)
-            return status;
-    }
+    for (const lc_tree *choice = choices->first; choice; choice = choice->next)
+        if (!lc_tree_is_type(lc_tree_find(choice, member), type))
+            return LLMCACHE_INVALID;
+    /* Choices go on side by side: none ends before all have begun. */
+    for (; *steps; steps++)
+        for (const lc_tree *choice = choices->first; choice; choice = choice->next)
+            (*steps)(player, choice);
     if (player->include_usage) {
         lc_buffer_add(player->out, player->head.data, player->head.size);
         lc_buffer_text(player->out, ",\"choices\":[]");
@@ -286,12 +325,16 @@ static int play_choices(lc_player *player, int (*play)(lc_player *, const lc_tre
 int lc_play_chat(lc_player *player)
 {
     make_head(player, "chat.completion.chunk");
-    return player->head.broken ? player->head.broken : play_choices(player, play_choice);
+    return player->head.broken
+               ? player->head.broken
+               : play_choices(player, "message", LC_TREE_OBJECT,
+                              (step *const[]){begin_choice, play_choice, end_message, NULL});
 }
 
 int lc_play_completion(lc_player *player)
 {
     make_head(player, "text_completion");
     return player->head.broken ? player->head.broken
-                               : play_choices(player, play_completion_choice);
+                               : play_choices(player, "text", LC_TREE_STRING,
+                                              (step *const[]){play_completion_choice, NULL});
 }

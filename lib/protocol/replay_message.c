@@ -148,7 +148,8 @@ static void play_message_start(lc_player *player)
     lc_buffer_text(out, ",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null");
     if (lc_tree_find(player->answer, "stop_details"))
         lc_buffer_text(out, ",\"stop_details\":null");
-    lc_buffer_text(out, ",\"usage\":{\"output_tokens\":0");
+    /* Counted so far, as the service does: the first token. */
+    lc_buffer_text(out, ",\"usage\":{\"output_tokens\":1");
     lc_player_members(out, lc_tree_find(player->answer, "usage"), but_output);
     lc_buffer_text(out, "}}");
     lc_player_event_end(player);
