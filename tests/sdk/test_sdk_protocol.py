@@ -5,12 +5,10 @@ test_sdk_protocol.py PROTOCOL_PIPE STREAMS
 
 For each recording in STREAMS: the SDK's object from the whole answer, from the service's own stream, from
 our replay of the whole answer, and from the whole answer we put together out of the stream must be equal.
-Needs the packages of requirements.txt in the Python that runs this (or in LLMCACHE_SDK_PYTHON, or in
-.venv of the source folder); without them it says so and counts as skipped.
+Needs the packages of requirements.txt (see sdk_python.py); without them it says so and counts as skipped.
 """
 import http.server
 import json
-import os
 import pathlib
 import struct
 import subprocess
@@ -18,25 +16,9 @@ import sys
 import threading
 import warnings
 
-SKIP = 77
-
-
-def find_python():
-    """Runs this file again under the Python that has the SDKs, if another one has."""
-    root = pathlib.Path(__file__).resolve().parents[2]
-    for python in os.environ.get("LLMCACHE_SDK_PYTHON"), str(root / ".venv/bin/python"):
-        if python and os.path.exists(python) and os.environ.get("SDK_PYTHON_FOUND") is None:
-            os.execve(python, [python, *sys.argv], dict(os.environ, SDK_PYTHON_FOUND="1"))
-    print("skipped: no openai and anthropic packages; make them with"
-          " `python3 -m venv .venv && .venv/bin/pip install -r tests/sdk/requirements.txt`")
-    sys.exit(SKIP)
-
-
-try:
-    import anthropic
-    import openai
-except ImportError:
-    find_python()
+import sdk_python  # first: it may start another Python
+import anthropic
+import openai
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -68,7 +50,8 @@ def plain(value):
     if isinstance(value, dict):
         added = {"parsed", "parsed_arguments", "parsed_output"}
         tool_call = "function" in value and "id" in value
-        return {k: plain(v) for k, v in value.items()
+        # That nothing is cited is said by whole answers only.
+        return {k: None if k == "annotations" and not v else plain(v) for k, v in value.items()
                 if k not in added and not (tool_call and k == "index")}
     if isinstance(value, list):
         return [plain(item) for item in value]
