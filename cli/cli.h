@@ -84,6 +84,9 @@ const char *cli_value(const cli_session *cli, const char *name);
 int cli_duration(const cli_session *cli, const char *name, int64_t *ms);
 int cli_number(const cli_session *cli, const char *name, int64_t low, int64_t *number);
 
+/* The same read as a share of the whole, above 0 and below 1: 5% or 0.05. */
+int cli_share(const cli_session *cli, const char *name, double *share);
+
 /* The value in force of a setting, "" when there is none. */
 const char *cli_setting(const cli_session *cli, const char *name);
 
@@ -103,7 +106,7 @@ int cli_usage(const cli_session *cli, const char *format, ...)
 /* ---- The commands, one file each ------------------------------------------------ */
 
 extern const cli_command cmd_ask, cmd_explain, cmd_stats, cmd_health, cmd_ls, cmd_get,
-    cmd_rm, cmd_purge, cmd_feedback, cmd_index, cmd_model, cmd_doctor, cmd_settings, cmd_embed,
+    cmd_rm, cmd_purge, cmd_feedback, cmd_judge, cmd_index, cmd_model, cmd_doctor, cmd_settings, cmd_embed,
     cmd_similarity, cmd_score;
 
 #endif

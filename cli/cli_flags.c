@@ -201,6 +201,23 @@ int cli_number(const cli_session *cli, const char *name, int64_t low, int64_t *n
     return CLI_OK;
 }
 
+int cli_share(const cli_session *cli, const char *name, double *share)
+{
+    const char *text = cli_value(cli, name);
+    char *end;
+    if (!text)
+        return CLI_OK;
+    double value = strtod(text, &end);
+    if (end != text && *end == '%') {
+        value /= 100;
+        end++;
+    }
+    if (end == text || *end || !(value > 0 && value < 1))
+        return cli_usage(cli, "--%s takes a share such as 5%% or 0.05, not \"%.40s\"", name, text);
+    *share = value;
+    return CLI_OK;
+}
+
 const char *cli_setting(const cli_session *cli, const char *name)
 {
     llmcache_setting row;

@@ -31,6 +31,12 @@ static const char purge_schema[] =
 static const char feedback_schema[] =
     "{\"type\":\"object\",\"required\":[\"id\",\"good\"],\"properties\":"
     "{\"id\":{\"type\":\"string\"},\"good\":{\"type\":\"boolean\"}}}";
+static const char judge_schema[] =
+    "{\"type\":\"object\",\"required\":[\"pairs\"],\"properties\":{\"pairs\":"
+    "{\"type\":\"array\",\"minItems\":1,\"maxItems\":1000,\"items\":{\"type\":\"object\","
+    "\"required\":[\"a\",\"b\"],\"properties\":{\"a\":{\"type\":\"string\"},"
+    "\"b\":{\"type\":\"string\"},\"label\":{\"type\":\"integer\",\"minimum\":0,"
+    "\"maximum\":1}}}}}}";
 
 const route routes[] = {
     {"POST", "/ask", handle_ask, FOR_ANYONE, "Ask a question", ask_schema},
@@ -57,6 +63,8 @@ const route routes[] = {
      feedback_schema},
     {"POST", "/cache/explain", handle_explain, FOR_ADMIN, "How the cache sees a question",
      ask_schema},
+    {"POST", "/cache/judge", handle_judge, FOR_ADMIN,
+     "What the cache would do with pairs of questions", judge_schema},
     {"POST", "/cache/rebuild", handle_rebuild, FOR_ADMIN, "Make the index anew", NULL},
     {"GET", "/openapi.json", handle_openapi, FOR_ANYONE, "This description", NULL},
     {NULL, NULL, NULL, FOR_ANYONE, NULL, NULL},

@@ -36,6 +36,7 @@ void handle_remove(exchange *x);
 void handle_purge(exchange *x);
 void handle_feedback(exchange *x);
 void handle_explain(exchange *x);
+void handle_judge(exchange *x);
 void handle_rebuild(exchange *x);
 void handle_openapi(exchange *x); /* openapi.c */
 

@@ -183,6 +183,9 @@ const char *lc_not_matchable(const lc_job *job);
 /* judge.c: which similarity is enough (with the score: enough to be judged), and may this entry's answer serve? *verdict says why not; with explain, every rule's word. */
 int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int explain,
              lc_verdict *verdict);
+/* The same for a kept question's text, not counted. */
+int lc_judge_text(const lc_job *job, const char *text, double similarity, int explain,
+                  lc_verdict *verdict);
 int lc_uses_score(const llmcache *cache);
 double lc_threshold(const llmcache *cache);
 double lc_least_similarity(const lc_job *job);

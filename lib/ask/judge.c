@@ -114,12 +114,12 @@ static int passes_rules(const lc_side *asked, const lc_side *kept, double simila
     return lc_decide(asked, kept, similarity, &policy, verdict) == 0 && verdict->serve;
 }
 
-int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int explain,
-             lc_verdict *verdict)
+int lc_judge_text(const lc_job *job, const char *text, double similarity, int explain,
+                  lc_verdict *verdict)
 {
     lc_policy policy;
     lc_side asked = {.text = job->question.text, .size = job->question.text_size};
-    lc_side kept = {.text = entry->facts.question, .size = strlen(entry->facts.question)};
+    lc_side kept = {.text = text, .size = strlen(text)};
     policy_of(job, &policy);
     policy.explain = explain;
     int serve;
@@ -132,6 +132,13 @@ int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int ex
         verdict->why = "threshold";
         serve = verdict->serve = 0;
     }
+    return serve;
+}
+
+int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int explain,
+             lc_verdict *verdict)
+{
+    int serve = lc_judge_text(job, entry->facts.question, similarity, explain, verdict);
     if (!serve && !explain) {
         lc_count_add(&job->cache->counts.rejected, 1);
         lc_count_word(&job->cache->counts.refused, verdict->why);

@@ -43,6 +43,11 @@ lc_rule lc_rule_find(const char *word)
     return (lc_rule)rule;
 }
 
+const char *lc_language_code(lc_language language)
+{
+    return language == LC_CHINESE ? "zh" : "en";
+}
+
 void lc_policy_init(lc_policy *policy)
 {
     *policy =

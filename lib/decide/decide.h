@@ -56,6 +56,7 @@ typedef struct lc_side {
 #define LC_TEXT_MAX   8192 /* bytes; longer questions are not matched by meaning */
 
 typedef enum lc_language { LC_ENGLISH, LC_CHINESE, LC_LANGUAGE_COUNT } lc_language;
+const char *lc_language_code(lc_language language); /* "en", "zh" */
 
 typedef struct lc_policy {
     double threshold; /* least cosine similarity, inclusive, where the score does not

@@ -247,3 +247,22 @@ Test(server_cache, each_line_of_the_log_is_json)
         line += size + 1;
     }
 }
+
+Test(server_cache, judge_answers_for_a_short_list)
+{
+    start(NULL);
+    test_reply reply = test_server_post(&server, "/cache/judge",
+                                        "{\"pairs\":[{\"a\":\"一\",\"b\":\"一\",\"label\":1},"
+                                        "{\"a\":\"two\",\"b\":\"three\"}]}");
+    cr_assert_eq(reply.status, 200, "%s", reply.body);
+    const json_t *root = test_json(reply.body), *list = json_object_get(root, "pairs");
+    cr_assert_eq(json_array_size(list), 2);
+    cr_expect(json_is_true(json_object_get(json_array_get(list, 0), "served")));
+    cr_expect_eq(json_integer_value(json_object_get(json_object_get(root, "totals"), "hits")), 1);
+    static const char *const bad[] = {"{}", "{\"pairs\":[]}", "{\"pairs\":[{\"a\":\"x\"}]}",
+                                      "{\"pairs\":[{\"a\":\"x\",\"b\":\"y\",\"label\":3}]}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_expect_eq(test_server_post(&server, "/cache/judge", bad[i]).status, 422, "%s", bad[i]);
+    cr_expect_eq(test_server_post(&server, "/cache/judge", "{\"pairs\":[{\"a\":\" \",\"b\":\"y\"}]}").status,
+                 422);
+}
