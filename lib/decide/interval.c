@@ -54,8 +54,7 @@ double lc_beta(double a, double b, double x)
     return 1 - front * fraction(b, a, 1 - x) / b;
 }
 
-/* The x at which I_x(a, b) is p. */
-static double quantile(double a, double b, double p)
+double lc_beta_quantile(double a, double b, double p)
 {
     double low = 0, high = 1;
     for (int i = 0; i < HALVINGS; i++) {
@@ -72,7 +71,7 @@ double lc_interval_upper(uint64_t hits, uint64_t trials, double confidence)
 {
     if (hits >= trials)
         return 1;
-    return quantile((double)hits + 1, (double)(trials - hits), confidence);
+    return lc_beta_quantile((double)hits + 1, (double)(trials - hits), confidence);
 }
 
 void lc_interval(uint64_t hits, uint64_t trials, double confidence, double *low,
@@ -81,6 +80,6 @@ void lc_interval(uint64_t hits, uint64_t trials, double confidence, double *low,
     double tail = (1 - confidence) / 2;
     *low = hits == 0 || hits > trials
                ? 0
-               : quantile((double)hits, (double)(trials - hits + 1), tail);
+               : lc_beta_quantile((double)hits, (double)(trials - hits + 1), tail);
     *high = lc_interval_upper(hits, trials, 1 - tail);
 }

@@ -20,4 +20,7 @@ double lc_interval_upper(uint64_t hits, uint64_t trials, double confidence);
 /* The regularised incomplete beta function I_x(a, b); a, b > 0, 0 <= x <= 1. */
 double lc_beta(double a, double b, double x);
 
+/* The x at which I_x(a, b) is p: the quantile of the beta distribution. */
+double lc_beta_quantile(double a, double b, double p);
+
 #endif
