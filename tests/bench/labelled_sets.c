@@ -73,14 +73,9 @@ int labelled_pairs(const char *name, labelled_set *set)
  * -------------------------------------------------------------------------------------
  */
 
-struct groups {
-    const char **texts, **groups;
-    size_t count;
-};
-
 static void take_text(void *user, const lc_json *line)
 {
-    struct groups *g = user;
+    labelled_texts *g = user;
     if ((g->count & (g->count + 1)) == 0) {
         size_t room = (g->count + 1) * 2;
         g->texts = or_give_up(realloc(g->texts, room * sizeof *g->texts));
@@ -88,6 +83,12 @@ static void take_text(void *user, const lc_json *line)
     }
     g->texts[g->count] = copy_of(line, "text");
     g->groups[g->count++] = copy_of(line, "group");
+}
+
+int labelled_group_texts(const char *name, labelled_texts *texts)
+{
+    *texts = (labelled_texts){0};
+    return each_line(name, take_text, texts);
 }
 
 /* What the encoder reads in place of a text. */
@@ -102,7 +103,7 @@ static char *normalised(const char *text)
     return copy;
 }
 
-static float *vectors_of(lc_embedder *embedder, const struct groups *g, size_t dim)
+static float *vectors_of(lc_embedder *embedder, const labelled_texts *g, size_t dim)
 {
     float *vectors = or_give_up(malloc(g->count * dim * sizeof *vectors));
     llmcache_error err;
@@ -130,7 +131,7 @@ static float product(const float *a, const float *b, size_t dim)
 
 int labelled_groups(const char *name, lc_embedder *embedder, labelled_set *set)
 {
-    struct groups g = {0};
+    labelled_texts g = {0};
     *set = (labelled_set){.name = name};
     if (!each_line(name, take_text, &g))
         return 0;

@@ -29,6 +29,13 @@ int labelled_pairs(const char *name, labelled_set *set);
  * to it; the same group is label 1. */
 int labelled_groups(const char *name, lc_embedder *embedder, labelled_set *set);
 
+/* The texts of a file of groups as they are. 0 if it is not there. */
+typedef struct labelled_texts {
+    const char **texts, **groups;
+    size_t count;
+} labelled_texts;
+int labelled_group_texts(const char *name, labelled_texts *texts);
+
 /* A text as the encoder sees it. */
 typedef struct seen_text {
     lc_side side;
