@@ -28,8 +28,7 @@ static int add_record(void *user, const llmcache_entry *entry)
     if (strcmp(entry->embedder, space) != 0)
         cache->background.foreign++; /* this thread's own number */
     else if (entry->vector)
-        lc_index_add(cache->index, entry->space, entry->fingerprint, entry->partition,
-                     entry->vector, entry->dimension, entry->expires_ms, NULL);
+        lc_vectors_add(cache, entry);
     return cache->background.closing;
 }
 
@@ -62,7 +61,7 @@ static void take_in(llmcache *cache, const lc_change *change)
     int code = cache->store.ops.get(cache->store.self, LLMCACHE_PART_EMBED, &key, lc_now_ms(cache),
                                     cache->settings.store_write_timeout_ms, add_record, cache, &err);
     if (code == LLMCACHE_NOT_FOUND)
-        lc_index_remove(cache->index, change->space, change->id);
+        lc_vectors_remove(cache, change->space, change->id);
 }
 
 /* ---- The thread ---------------------------------------------------------------------------- */
@@ -92,7 +91,7 @@ static void sweep(llmcache *cache, int64_t *due_ms)
         return;
     if (cache->store.ops.sweep && cache->store.ops.sweep(cache->store.self, lc_now_ms(cache), &err))
         lc_count_add(&cache->counts.store_errors, 1);
-    lc_index_sweep(cache->index, lc_now_ms(cache));
+    cache->index.ops.sweep(cache->index.self, lc_now_ms(cache));
     *due_ms = lc_mono_ms() + SWEEP_MS;
 }
 

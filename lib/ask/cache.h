@@ -68,7 +68,7 @@ struct llmcache {
     lc_provider openai, anthropic;
     lc_protocol ask_protocol; /* what llmcache_ask speaks */
     lc_memory_cache *memory;
-    lc_index *index;
+    lc_index index;
     lc_flights *flights;
     lc_workers *workers;
     lc_counts counts;
@@ -202,6 +202,12 @@ int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, floa
 /* The record's answer, from memory or the store. */
 int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fingerprint[32],
                     int64_t now_ms, lc_entry **entry, llmcache_error *err);
+
+/* vectors.c: the index, with deadlines; failures are counted. The entry has its vector. */
+void lc_vectors_add(llmcache *cache, const llmcache_entry *entry);
+void lc_vectors_remove(llmcache *cache, const char *space, const char *id);
+void lc_vectors_clear(llmcache *cache);
+int lc_vectors_search(lc_job *job, lc_neighbour *near, size_t k, size_t *count, llmcache_error *err);
 
 /* call_llm.c: asks the model on a worker; the flight ends when it has. Takes over the job's vector. */
 int lc_call_llm(lc_job *job, lc_flight *flight, llmcache_error *err);

@@ -80,8 +80,7 @@ static const char *find_candidates(lc_job *job, lc_neighbour *near, size_t *coun
     int code = lc_embed_question(cache, job->question.text, &job->vector, &job->dimension, &err);
     if (code)
         return code == LLMCACHE_UNSUPPORTED ? "unsuited-text" : "embedder";
-    if (lc_index_search(cache->index, job->partition, job->vector, job->dimension, job->now_ms, near,
-                        SHOWN, count, &err))
+    if (lc_vectors_search(job, near, SHOWN, count, &err))
         return "index";
     return *count ? NULL : "no-candidate";
 }

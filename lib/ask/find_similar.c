@@ -123,7 +123,7 @@ static int consider(lc_job *job, const lc_neighbour *near)
     int code = lc_fetch_record(job->cache, job->space, near->fingerprint, job->now_ms, &entry, &err);
     if (code == LLMCACHE_NOT_FOUND) {
         lc_entry_id(near->fingerprint, id);
-        lc_index_remove(job->cache->index, job->space, id);
+        lc_vectors_remove(job->cache, job->space, id);
     }
     if (code)
         return 0;
@@ -140,14 +140,12 @@ static int consider(lc_job *job, const lc_neighbour *near)
 
 static int search(lc_job *job)
 {
-    llmcache *cache = job->cache;
     lc_neighbour near[CANDIDATES];
     size_t count = 0;
     llmcache_error err;
     int64_t start_us = lc_mono_us();
-    int code = lc_index_search(cache->index, job->partition, job->vector, job->dimension,
-                               job->now_ms, near, CANDIDATES, &count, &err);
-    lc_count_latency(&cache->counts.steps[LC_STEP_SEARCH], lc_mono_us() - start_us);
+    int code = lc_vectors_search(job, near, CANDIDATES, &count, &err);
+    lc_count_latency(&job->cache->counts.steps[LC_STEP_SEARCH], lc_mono_us() - start_us);
     for (size_t i = 0; !code && i < count; i++) {
         if (near[i].similarity < lc_least_similarity(job))
             break;

@@ -54,12 +54,12 @@ static int tell_embedder(llmcache *cache, lc_buffer *out)
 static void tell_index(llmcache *cache, lc_buffer *out)
 {
     lc_index_stats stats;
-    lc_index_stats_read(cache->index, &stats);
+    cache->index.ops.stats(cache->index.self, &stats);
     pthread_mutex_lock(&cache->background.lock);
     int ready = cache->background.index_ready || !cache->embedder.ops.embed;
     unsigned long long damaged = cache->background.damaged;
     pthread_mutex_unlock(&cache->background.lock);
-    part(out, "index", 1, "flat", ready ? "" : "loading"); /* questions wait for it, shortly */
+    part(out, "index", 1, cache->index.ops.name, ready ? "" : "loading"); /* questions wait for it, shortly */
     lc_buffer_format(out, ",\"records\":%llu,\"damaged\":%llu,\"reembedding\":%zu},",
                      (unsigned long long)stats.records, damaged,
                      atomic_load(&cache->background.reembedding));

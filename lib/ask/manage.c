@@ -192,7 +192,7 @@ static void forget(llmcache *cache, int parts, const llmcache_key *key)
     lc_entry_id(key->fingerprint, id);
     lc_memory_cache_remove(cache->memory, key->space, id);
     if (parts & LLMCACHE_PART_EMBED)
-        lc_index_remove(cache->index, key->space, id);
+        lc_vectors_remove(cache, key->space, id);
 }
 
 static int remove_all(llmcache *cache, int parts, const key_set *set, uint64_t *removed,
@@ -232,7 +232,7 @@ int lc_manage_purge(llmcache *cache, const llmcache_filter *filter, uint64_t *re
     if (!dry && (code || matches_all(filter))) {
         lc_memory_cache_clear(cache->memory);
         if (parts & LLMCACHE_PART_EMBED)
-            lc_index_clear(cache->index);
+            lc_vectors_clear(cache);
     }
     if (!code && dry)
         gone = w.seen.count;

@@ -17,7 +17,7 @@ void lc_counters_read(llmcache *cache, llmcache_counters *out)
     lc_index_stats index;
     llmcache_store_stats store = {0};
     lc_memory_cache_stats(cache->memory, &memory);
-    lc_index_stats_read(cache->index, &index);
+    cache->index.ops.stats(cache->index.self, &index);
     cache->store.ops.stats(cache->store.self, &store);
     memset(out, 0, sizeof *out);
     for (int end = 0; end < LC_END_COUNT; end++)

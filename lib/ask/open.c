@@ -112,9 +112,6 @@ static int open_providers(llmcache *cache, const lc_brought *brought, llmcache_e
 static int check(llmcache *cache, llmcache_error *err)
 {
     const lc_settings *settings = &cache->settings;
-    if (strcmp(settings->index, "flat:") && strcmp(settings->index, "flat"))
-        return lc_fail(err, LLMCACHE_SETTING, "setting index: \"%.60s\" is not one of flat:",
-                       settings->index);
     if (strcmp(settings->policy, "default") && strcmp(settings->policy, "exact"))
         return lc_fail(err, LLMCACHE_SETTING, "setting policy: \"%.60s\" is not one of default, exact",
                        settings->policy);
@@ -150,7 +147,7 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
     if (!code)
         code = lc_memory_cache_new((size_t)settings->memory_bytes, &cache->memory, err);
     if (!code)
-        code = lc_index_new(&cache->index, err);
+        code = lc_index_open(settings->index, &cache->index, err);
     if (!code)
         code = lc_flights_new(&cache->flights, err);
     if (!code)
@@ -213,7 +210,7 @@ void lc_cache_close(llmcache *cache)
     lc_store_close(&cache->store);
     lc_background_stop(cache);
     lc_flights_free(cache->flights);
-    lc_index_free(cache->index);
+    lc_index_close(&cache->index);
     lc_memory_cache_free(cache->memory);
     lc_embedder_close(&cache->embedder);
     lc_provider_close(&cache->openai);

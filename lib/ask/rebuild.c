@@ -164,7 +164,7 @@ int lc_manage_rebuild(llmcache *cache, llmcache_rebuild_report *report, llmcache
         code = walk(&t, LLMCACHE_PART_PROMPT, see_entry, err);
     for (size_t i = 0; !code && i < t.count; i++)
         embed_one(&t, t.entries[i]);
-    lc_index_clear(cache->index);
+    lc_vectors_clear(cache);
     lc_background_reload(cache);
     if (!code)
         *report = t.report;

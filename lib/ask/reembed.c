@@ -64,8 +64,7 @@ static int make_again(llmcache *cache, const llmcache_key *key)
         facts.embedder = cache->vector_space;
         code = cache->store.ops.put(cache->store.self, LLMCACHE_PART_EMBED, &facts, timeout_ms, &err);
         if (!code)
-            lc_index_add(cache->index, facts.space, facts.fingerprint, facts.partition, vector, dimension,
-                         facts.expires_ms, NULL);
+            lc_vectors_add(cache, &facts);
     }
     lc_free(vector);
     lc_entry_unref(entry);

@@ -47,7 +47,6 @@ int lc_remember(llmcache *cache, lc_entry *entry, const float *vector, size_t di
         lc_count_add(&cache->counts.store_errors, 1);
     lc_memory_cache_put(cache->memory, entry, UINT64_MAX);
     if (vector)
-        lc_index_add(cache->index, facts.space, facts.fingerprint, facts.partition, vector,
-                     dimension, facts.expires_ms, NULL);
+        lc_vectors_add(cache, &facts);
     return code;
 }

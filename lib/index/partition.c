@@ -13,16 +13,17 @@ lc_partition *lc_partition_new(const unsigned char digest[32], const char *space
         return NULL;
     memcpy(partition->digest, digest, sizeof partition->digest);
     memcpy(partition->space, space, size);
-    partition->dimension = dimension;
-    partition->stride = lc_dot_stride(dimension);
+    partition->dimension = (uint32_t)dimension;
+    partition->stride = (uint32_t)lc_codes_stride(dimension);
+    partition->blocks = &partition->first;
+    partition->block_room = 1;
     partition->bytes = lc_alloc_cost(partition);
     return partition;
 }
 
 void lc_block_free(lc_block *block)
 {
-    lc_free(block->vectors);
-    lc_free(block->rows);
+    lc_free(block->high);
 }
 
 void lc_partition_free(lc_partition *partition)
@@ -31,7 +32,8 @@ void lc_partition_free(lc_partition *partition)
         return;
     for (size_t i = 0; i < partition->block_count; i++)
         lc_block_free(&partition->blocks[i]);
-    lc_free(partition->blocks);
+    if (partition->blocks != &partition->first)
+        lc_free(partition->blocks);
     lc_free(partition);
 }
 
@@ -40,57 +42,56 @@ lc_row *lc_partition_row(const lc_partition *partition, size_t row)
     return &partition->blocks[row / LC_BLOCK_ROWS].rows[row % LC_BLOCK_ROWS];
 }
 
-float *lc_partition_vector(const lc_partition *partition, size_t row)
+lc_codes lc_partition_codes(const lc_partition *partition, size_t row)
 {
-    return partition->blocks[row / LC_BLOCK_ROWS].vectors + row % LC_BLOCK_ROWS * partition->stride;
-}
-
-static size_t block_cost(const lc_block *block)
-{
-    return lc_alloc_cost(block->vectors) + lc_alloc_cost(block->rows);
+    const lc_block *block = &partition->blocks[row / LC_BLOCK_ROWS];
+    size_t at = row % LC_BLOCK_ROWS, byte = at * partition->stride;
+    return (lc_codes){block->high + byte, block->low + byte, block->steps + at, block->errors + at};
 }
 
 /* ---- Growth ------------------------------------------------------------------------------------ */
 
 static int make_block(size_t rows, size_t stride, lc_block *block)
 {
-    size_t floats;
-    if (__builtin_mul_overflow(rows, stride * sizeof(float), &floats))
+    size_t row = 2 * stride + 2 * sizeof(float) + sizeof(lc_row), bytes = rows * row;
+    /* Alignment matters to long runs only, and costs an allocation of its own size at worst. */
+    uint8_t *memory = rows < LC_BLOCK_ROWS ? lc_alloc(bytes) : lc_alloc_aligned(64, bytes);
+    if (!memory)
         return LLMCACHE_MEMORY;
-    block->vectors = lc_alloc_aligned(64, floats);
-    block->rows = lc_alloc_array(rows, sizeof *block->rows);
-    if (block->vectors && block->rows)
-        return 0;
-    lc_block_free(block);
-    *block = (lc_block){0};
-    return LLMCACHE_MEMORY;
+    block->high = memory;
+    block->low = (int8_t *)memory + rows * stride;
+    block->steps = (float *)(void *)(memory + 2 * rows * stride);
+    block->errors = block->steps + rows;
+    block->rows = (lc_row *)(void *)(block->errors + rows);
+    return 0;
 }
 
 /* A larger first block with what the present one holds. */
 static int grow_first(const lc_partition *partition, lc_growth *growth)
 {
-    size_t rows = partition->first_rows * 2;
+    uint32_t rows = partition->first_rows * 2;
     if (make_block(rows, partition->stride, &growth->block))
         return LLMCACHE_MEMORY;
-    const lc_block *old = &partition->blocks[0];
-    memcpy(growth->block.vectors, old->vectors,
-           partition->count * partition->stride * sizeof(float));
-    memcpy(growth->block.rows, old->rows, partition->count * sizeof *old->rows);
+    const lc_block *old = &partition->blocks[0], *now = &growth->block;
+    size_t count = partition->count;
+    memcpy(now->high, old->high, count * partition->stride);
+    memcpy(now->low, old->low, count * partition->stride);
+    memcpy(now->steps, old->steps, count * sizeof *old->steps);
+    memcpy(now->errors, old->errors, count * sizeof *old->errors);
+    memcpy(now->rows, old->rows, count * sizeof *old->rows);
     growth->first_rows = rows;
     return 0;
 }
 
 static int add_block(const lc_partition *partition, lc_growth *growth)
 {
-    size_t rows = partition->block_count ? LC_BLOCK_ROWS : 1;
+    uint32_t rows = partition->block_count ? LC_BLOCK_ROWS : 1;
     if (partition->block_count == partition->block_room) {
-        growth->block_room = partition->block_room ? 2 * partition->block_room : 1;
+        growth->block_room = 2 * partition->block_room;
         growth->blocks = lc_alloc_array(growth->block_room, sizeof *growth->blocks);
         if (!growth->blocks)
             return LLMCACHE_MEMORY;
-        if (partition->block_count)
-            memcpy(growth->blocks, partition->blocks,
-                   partition->block_count * sizeof *growth->blocks);
+        memcpy(growth->blocks, partition->blocks, partition->block_count * sizeof *growth->blocks);
     }
     growth->first_rows = partition->block_count ? partition->first_rows : rows;
     return make_block(rows, partition->stride, &growth->block);
@@ -110,21 +111,25 @@ int lc_growth_prepare(const lc_partition *partition, lc_growth *growth)
     return code;
 }
 
+static void change_directory(lc_partition *partition, lc_growth *growth)
+{
+    lc_block *old = partition->blocks == &partition->first ? NULL : partition->blocks;
+    partition->bytes += lc_alloc_cost(growth->blocks) - lc_alloc_cost(old);
+    partition->blocks = growth->blocks;
+    partition->block_room = growth->block_room;
+    growth->blocks = old;
+}
+
 void lc_growth_apply(lc_partition *partition, lc_growth *growth)
 {
-    if (!growth->block.vectors)
+    if (!growth->block.high)
         return;
-    if (growth->blocks) {
-        lc_block *old = partition->blocks;
-        partition->bytes += lc_alloc_cost(growth->blocks) - lc_alloc_cost(old);
-        partition->blocks = growth->blocks;
-        partition->block_room = growth->block_room;
-        growth->blocks = old;
-    }
-    partition->bytes += block_cost(&growth->block);
+    if (growth->blocks)
+        change_directory(partition, growth);
+    partition->bytes += lc_alloc_cost(growth->block.high);
     if (partition->block_count && growth->first_rows != partition->first_rows) {
         lc_block old = partition->blocks[0];
-        partition->bytes -= block_cost(&old);
+        partition->bytes -= lc_alloc_cost(old.high);
         partition->blocks[0] = growth->block;
         growth->block = old;
     } else {
@@ -145,33 +150,33 @@ void lc_growth_done(lc_growth *growth)
 
 void lc_partition_write(lc_partition *partition, size_t at, const lc_row *row, const float *vector)
 {
-    size_t dimension = partition->dimension;
-    float *to = lc_partition_vector(partition, at);
-    memcpy(to, vector, dimension * sizeof *to);
-    memset(to + dimension, 0, (partition->stride - dimension) * sizeof *to);
+    lc_codes to = lc_partition_codes(partition, at);
+    lc_codes_write(vector, partition->dimension, &to);
     *lc_partition_row(partition, at) = *row;
 }
 
-void lc_partition_append(lc_partition *partition, const lc_row *row, const float *vector)
+static void move_row(lc_partition *partition, size_t to, size_t from)
 {
-    lc_partition_write(partition, partition->count++, row, vector);
+    lc_codes new = lc_partition_codes(partition, to), old = lc_partition_codes(partition, from);
+    memcpy(new.high, old.high, partition->stride);
+    memcpy(new.low, old.low, partition->stride);
+    *new.step = *old.step;
+    *new.error = *old.error;
+    *lc_partition_row(partition, to) = *lc_partition_row(partition, from);
 }
 
 lc_block lc_partition_cut(lc_partition *partition, size_t at)
 {
     size_t last = --partition->count;
-    if (at != last) {
-        memcpy(lc_partition_vector(partition, at), lc_partition_vector(partition, last),
-               partition->stride * sizeof(float));
-        *lc_partition_row(partition, at) = *lc_partition_row(partition, last);
-    }
+    if (at != last)
+        move_row(partition, at, last);
     lc_block unused = {0};
     size_t blocks = partition->block_count;
     /* One empty block stays, so that adding and removing at an edge does not allocate each time. */
     if (blocks >= 2 && partition->count + LC_BLOCK_ROWS <= (blocks - 1) * LC_BLOCK_ROWS) {
         unused = partition->blocks[blocks - 1];
         partition->block_count--;
-        partition->bytes -= block_cost(&unused);
+        partition->bytes -= lc_alloc_cost(unused.high);
     }
     return unused;
 }

@@ -5,7 +5,7 @@
 #ifndef LC_INDEX_PARTITION_H
 #define LC_INDEX_PARTITION_H
 
-#include "index/dot.h"
+#include "index/codes.h"
 
 #include <llmcache/llmcache.h>
 
@@ -17,8 +17,11 @@ typedef struct lc_row {
     int64_t expires_ms;
 } lc_row;
 
+/* One allocation, which begins at `high`: what a search reads of all rows stands together. */
 typedef struct lc_block {
-    float *vectors; /* LC_DOT_PAD-padded, aligned to 64 bytes */
+    uint8_t *high;
+    int8_t *low;
+    float *steps, *errors;
     lc_row *rows;
 } lc_block;
 
@@ -26,14 +29,14 @@ typedef struct lc_partition {
     struct lc_partition *next; /* of the same bucket */
     unsigned char digest[LLMCACHE_FINGERPRINT_SIZE];
     uint64_t space_hash;
-    uint64_t version; /* changes when rows have moved */
+    lc_block first;   /* what `blocks` points to as long as there is one */
     lc_block *blocks;
-    size_t block_count, block_room;
-    size_t first_rows; /* rows the first block has room for */
-    size_t count;      /* rows */
-    size_t dimension;
-    size_t stride;     /* floats a row */
-    size_t bytes;      /* of all this */
+    uint32_t block_count, block_room;
+    uint32_t first_rows; /* rows the first block has room for */
+    uint32_t count;      /* rows */
+    uint32_t dimension;
+    uint32_t stride;     /* bytes of a row in one plane */
+    size_t bytes;        /* of all this */
     char space[];
 } lc_partition;
 
@@ -42,7 +45,7 @@ lc_partition *lc_partition_new(const unsigned char digest[32], const char *space
 void lc_partition_free(lc_partition *partition);
 
 lc_row *lc_partition_row(const lc_partition *partition, size_t row);
-float *lc_partition_vector(const lc_partition *partition, size_t row);
+lc_codes lc_partition_codes(const lc_partition *partition, size_t row);
 
 /*
  * What makes room for one more row, made beside the partition so that no reader waits for it. prepare
@@ -51,18 +54,16 @@ float *lc_partition_vector(const lc_partition *partition, size_t row);
 typedef struct lc_growth {
     lc_block block;   /* a new block, or a larger first one */
     lc_block *blocks; /* a larger directory, or NULL */
-    size_t block_room, first_rows, bytes;
+    uint32_t block_room, first_rows;
 } lc_growth;
 
 int lc_growth_prepare(const lc_partition *partition, lc_growth *growth);
 void lc_growth_apply(lc_partition *partition, lc_growth *growth);
 void lc_growth_done(lc_growth *growth);
 
-/* There must be room. */
-void lc_partition_append(lc_partition *partition, const lc_row *row, const float *vector);
 void lc_partition_write(lc_partition *partition, size_t at, const lc_row *row, const float *vector);
 
-/* Moves the last row to `at`. Gives back a block that is not needed any more (vectors NULL: none). */
+/* Moves the last row to `at`. Gives back a block that is not needed any more (high NULL: none). */
 lc_block lc_partition_cut(lc_partition *partition, size_t at);
 void lc_block_free(lc_block *block);
 

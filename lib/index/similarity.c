@@ -1,23 +1,22 @@
-/* The same kernel over the same padded rows as flat_index.c, so that not even rounding differs. */
+/* The same codes and the same product as in flat_search.c, so that not even rounding differs. */
 #include "index/similarity.h"
 
 #include "base/memory.h"
-#include "index/dot.h"
+#include "index/codes.h"
 
-#include <string.h>
-
-int lc_similarity(const float *a, const float *b, size_t dimension, double *similarity)
+int lc_similarity(const float *asked, const float *kept, size_t dimension, double *similarity)
 {
-    size_t stride = lc_dot_stride(dimension);
-    float *rows = lc_alloc_aligned(64, 2 * stride * sizeof *rows);
-    float product;
-    if (!rows)
-        return LLMCACHE_MEMORY;
-    memset(rows, 0, 2 * stride * sizeof *rows);
-    memcpy(rows, a, dimension * sizeof *rows);
-    memcpy(rows + stride, b, dimension * sizeof *rows);
-    lc_dot_best().rows(rows, rows + stride, stride, 1, &product);
-    lc_free(rows);
-    *similarity = product > 1 ? 1 : (double)product; /* by rounding */
-    return 0;
+    size_t stride = lc_codes_stride(dimension);
+    lc_coded_query query;
+    float step, error;
+    lc_codes row = {.high = lc_alloc_array(2, stride), .step = &step, .error = &error};
+    int code = row.high ? lc_query_code(asked, dimension, &query) : LLMCACHE_MEMORY;
+    if (!code) {
+        row.low = (int8_t *)row.high + stride;
+        lc_codes_write(kept, dimension, &row);
+        *similarity = lc_codes_product(lc_scan_best(), &query, &row);
+        lc_query_done(&query);
+    }
+    lc_free(row.high);
+    return code;
 }

@@ -4,7 +4,7 @@
 
 #include <llmcache/llmcache.h>
 
-/* Both of unit length. 0 or LLMCACHE_MEMORY. */
-int lc_similarity(const float *a, const float *b, size_t dimension, double *similarity);
+/* Both of unit length: of what is asked and of a record. 0 or LLMCACHE_MEMORY. */
+int lc_similarity(const float *asked, const float *kept, size_t dimension, double *similarity);
 
 #endif

@@ -1,63 +1,62 @@
 /*
- * The index against the machine: a search against reading the same bytes once, which no exact search can
- * beat; and what a record costs to add, to remove and to hold.
+ * The index against the machine: a search against reading, once, the bytes that it has to read of every row,
+ * which no search that looks at every row can beat. Then what is found against brute force, and what a record
+ * costs to add, to remove and to hold.
+ *
+ * LLMCACHE_BENCH_RECORDS is how far the sizes go, from 1,000 in tens; 100,000 if not said.
+ * LLMCACHE_BENCH_DIMENSION is the vectors' dimension; 384 if not said.
  */
 #include "base/memory.h"
 #include "bench.h"
-#include "index/dot.h"
+#include "index/codes.h"
 #include "index/index.h"
 #include "store/store.h"
 #include "support.h"
+#include "test_vectors.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define DIM 384
+#define QUERIES 32
+#define CENTRES 500
+#define SPREAD  0.6
 
 typedef struct bench {
-    lc_index *index;
-    size_t records;
-    float *query;
-    float *bytes; /* as many as the search has to read */
+    lc_index index;
+    size_t dimension, records;
+    float *queries;
+    unsigned char *bytes; /* as many as the search has to read */
+    size_t byte_count;
     unsigned char partition[32];
-    uint64_t next;
+    uint64_t next, turn;
     double sum; /* so that no reading is left out */
 } bench;
 
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static void random_vector(uint64_t seed, float *vector)
-{
-    double sum = 0;
-    for (size_t i = 0; i < DIM; i++) {
-        vector[i] = (float)(next_random(&seed) >> 40) * 0x1p-23f - 1;
-        sum += (double)vector[i] * vector[i];
-    }
-    float scale = (float)(1 / sqrt(sum));
-    for (size_t i = 0; i < DIM; i++)
-        vector[i] *= scale;
-}
-
 static void add(bench *b, uint64_t number)
 {
-    float vector[DIM];
+    float vector[4096];
     unsigned char fingerprint[32];
-    for (int i = 0; i < 4; i++) {
-        uint64_t seed = number * 4 + (uint64_t)i, word = next_random(&seed);
-        memcpy(fingerprint + 8 * i, &word, 8);
-    }
-    random_vector(number, vector);
-    if (lc_index_add(b->index, "default", fingerprint, b->partition, vector, DIM, 0, NULL))
-        test_give_up("a vector was not taken");
+    llmcache_error err;
+    lc_record record = {.space = "default", .fingerprint = fingerprint, .partition = b->partition,
+                        .vector = vector, .dimension = b->dimension};
+    test_digest(number, fingerprint);
+    test_clustered_vector(number, CENTRES, SPREAD, vector, b->dimension);
+    if (b->index.ops.add(b->index.self, &record, 1000, &err))
+        test_give_up(err.message);
 }
+
+static void open_flat(bench *b)
+{
+    llmcache_error err;
+    if (lc_index_open("flat:", &b->index, &err))
+        test_give_up(err.message);
+}
+
+/* ---- A search and its bound -------------------------------------------------------------------------- */
 
 static void search(void *user, size_t count)
 {
@@ -65,7 +64,10 @@ static void search(void *user, size_t count)
     for (size_t i = 0; i < count; i++) {
         lc_neighbour out[4];
         size_t found;
-        if (lc_index_search(b->index, b->partition, b->query, DIM, 0, out, 4, &found, NULL) || found != 4)
+        llmcache_error err;
+        lc_query query = {.space = "default", .partition = b->partition, .dimension = b->dimension,
+                          .vector = b->queries + b->turn++ % QUERIES * b->dimension};
+        if (b->index.ops.search(b->index.self, &query, out, 4, &found, &err) || found != 4)
             test_give_up("nothing found");
         b->sum += out[0].similarity;
     }
@@ -74,14 +76,14 @@ static void search(void *user, size_t count)
 #if defined(__x86_64__)
 __attribute__((target_clones("avx512f", "avx2", "default")))
 #endif
-static float read_all(const float *bytes, size_t count)
+static uint64_t read_all(const uint64_t *words, size_t count)
 {
-    float sums[64] = {0};
-    for (size_t i = 0; i + 64 <= count; i += 64)
-        for (size_t k = 0; k < 64; k++)
-            sums[k] += bytes[i + k];
-    float sum = 0;
-    for (size_t k = 0; k < 64; k++)
+    uint64_t sums[32] = {0};
+    for (size_t i = 0; i + 32 <= count; i += 32)
+        for (size_t k = 0; k < 32; k++)
+            sums[k] += words[i + k];
+    uint64_t sum = 0;
+    for (size_t k = 0; k < 32; k++)
         sum += sums[k];
     return sum;
 }
@@ -90,7 +92,54 @@ static void read_bytes(void *user, size_t count)
 {
     bench *b = user;
     for (size_t i = 0; i < count; i++)
-        b->sum += (double)read_all(b->bytes, b->records * DIM);
+        b->sum += (double)read_all((const uint64_t *)(const void *)b->bytes, b->byte_count / 8);
+}
+
+/* ---- Recall -------------------------------------------------------------------------------------------- */
+
+/* Of how many queries the very nearest was found, by brute force over vectors made anew. */
+static double recall(bench *b)
+{
+    float *vectors = lc_alloc_array(b->records * b->dimension, sizeof *vectors);
+    size_t right = 0;
+    if (!vectors)
+        test_give_up("no memory");
+    for (size_t i = 0; i < b->records; i++)
+        test_clustered_vector(i, CENTRES, SPREAD, vectors + i * b->dimension, b->dimension);
+    for (size_t q = 0; q < QUERIES; q++) {
+        const float *vector = b->queries + q * b->dimension;
+        lc_query query = {.space = "default", .partition = b->partition, .dimension = b->dimension,
+                          .vector = vector};
+        lc_neighbour out[1];
+        size_t found;
+        llmcache_error err;
+        double best = -2;
+        for (size_t i = 0; i < b->records; i++)
+            best = fmax(best, test_cosine(vector, vectors + i * b->dimension, b->dimension));
+        right += b->index.ops.search(b->index.self, &query, out, 1, &found, &err) == 0 && found == 1 &&
+                 out[0].similarity > best - 1e-5;
+    }
+    lc_free(vectors);
+    return (double)right / QUERIES;
+}
+
+/* ---- What a record costs ------------------------------------------------------------------------------- */
+
+static double resident_bytes(void)
+{
+    unsigned long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file || fscanf(file, "%lu %lu", &size, &resident) != 2)
+        test_give_up("no /proc/self/statm");
+    fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t counted_bytes(const bench *b)
+{
+    lc_index_stats stats;
+    b->index.ops.stats(b->index.self, &stats);
+    return stats.bytes;
 }
 
 static void add_more(void *user, size_t count)
@@ -100,52 +149,84 @@ static void add_more(void *user, size_t count)
         add(b, b->next++);
 }
 
+static void add_and_remove(void *user, size_t count)
+{
+    bench *b = user;
+    for (size_t i = 0; i < count; i++) {
+        unsigned char fingerprint[32];
+        char id[LLMCACHE_ID_SIZE];
+        llmcache_error err;
+        add(b, b->next);
+        test_digest(b->next++, fingerprint);
+        lc_entry_id(fingerprint, id);
+        b->index.ops.remove(b->index.self, "default", id, 1000, NULL, &err);
+    }
+}
+
 static void make_vectors(void *user, size_t count)
 {
     bench *b = user;
-    float vector[DIM];
+    float vector[4096];
     for (size_t i = 0; i < count; i++) {
-        random_vector(b->next++, vector);
+        test_clustered_vector(b->next++, CENTRES, SPREAD, vector, b->dimension);
         b->sum += (double)vector[0];
     }
 }
 
-static void scale(bench_report *report, bench *b, size_t records)
+/* ---- The sizes ----------------------------------------------------------------------------------------- */
+
+static void fill(bench_report *report, bench *b)
 {
-    size_t count = 20000000 / records / 10 + 1;
-    if (lc_index_new(&b->index, NULL))
-        test_give_up("no index");
+    malloc_trim(0);
+    double before = resident_bytes();
+    open_flat(b);
+    for (size_t i = 0; i < b->records; i++)
+        add(b, i);
+    malloc_trim(0);
+    double grown = resident_bytes() - before, counted = (double)counted_bytes(b);
+    bench_note(report, test_format("memory a record among %zu", b->records), counted / (double)b->records, "bytes");
+    bench_note(report, "  counted, of what the process grew by", counted / grown, "");
+}
+
+static void measure(bench_report *report, bench *b, size_t records)
+{
+    size_t count = 20000000 / records / 20 + 1;
     b->records = records;
-    b->bytes = lc_alloc_aligned(64, records * DIM * sizeof(float));
+    fill(report, b);
+    b->byte_count = records * (lc_codes_stride(b->dimension) + 2 * sizeof(float));
+    b->bytes = lc_alloc_aligned(4096, b->byte_count);
     if (!b->bytes)
         test_give_up("no memory");
-    for (size_t i = 0; i < records * DIM; i++)
-        b->bytes[i] = (float)(i % 7);
-    for (size_t i = 0; i < records; i++)
-        add(b, i);
-    bench_compare(report, test_format("search among %zu, 384 dimensions", records), "reading as many bytes",
-                  search, read_bytes, b, count > 1000 ? 1000 : count, 9, 1.25);
-    lc_index_stats stats;
-    lc_index_stats_read(b->index, &stats);
-    bench_note(report, test_format("memory a record among %zu", records), (double)stats.bytes / (double)records,
-               "bytes");
+    memset(b->bytes, 1, b->byte_count);
+    bench_compare(report, test_format("search among %zu, %zu dimensions", records, b->dimension),
+                  test_format("reading %.1f MB", (double)b->byte_count / 1e6), search, read_bytes, b,
+                  count > 1000 ? 1000 : count, 15, 1.25);
     lc_free(b->bytes);
-    lc_index_free(b->index);
+    bench_note(report, test_format("recall@1 among %zu", records), recall(b), "of 1");
+    lc_index_close(&b->index);
+}
+
+static size_t from_environment(const char *name, size_t otherwise)
+{
+    const char *value = getenv(name);
+    return value && *value ? strtoull(value, NULL, 10) : otherwise;
 }
 
 int main(void)
 {
-    bench b = {.query = lc_alloc_aligned(64, DIM * sizeof(float))};
-    const char *most = getenv("LLMCACHE_BENCH_RECORDS");
-    size_t limit = most ? strtoull(most, NULL, 10) : 100000;
-    random_vector(1234567, b.query);
-    bench_report *report = bench_new(test_format("The index, one thread, %s", lc_dot_best().name));
+    bench b = {.dimension = from_environment("LLMCACHE_BENCH_DIMENSION", 384)};
+    size_t limit = from_environment("LLMCACHE_BENCH_RECORDS", 100000);
+    b.queries = lc_alloc_array(QUERIES * b.dimension, sizeof *b.queries);
+    for (size_t q = 0; q < QUERIES; q++)
+        test_clustered_vector(77770000 + q, CENTRES, SPREAD, b.queries + q * b.dimension, b.dimension);
+    bench_report *report = bench_new(test_format("The index, one thread, %s", lc_scan_best()->name));
     for (size_t records = 1000; records <= limit; records *= 10)
-        scale(report, &b, records);
-    if (lc_index_new(&b.index, NULL))
-        test_give_up("no index");
+        measure(report, &b, records);
+    open_flat(&b);
     bench_compare(report, "adding a record", "making its vector", add_more, make_vectors, &b, 5000, 9, 0);
-    lc_index_free(b.index);
-    lc_free(b.query);
+    bench_compare(report, "adding a record and removing it", "making its vector", add_and_remove, make_vectors, &b,
+                  5000, 9, 0);
+    lc_index_close(&b.index);
+    lc_free(b.queries);
     return bench_done(report);
 }

@@ -1,0 +1,41 @@
+/* Indexes by URI. */
+#include "index/index.h"
+
+#include "base/error.h"
+#include "index/flat_index.h"
+
+#include <string.h>
+
+static int open_flat(const char *rest, lc_index *index, llmcache_error *err)
+{
+    lc_flat *flat;
+    int code = *rest ? lc_fail(err, LLMCACHE_SETTING, "setting index: flat: takes nothing more")
+                     : lc_flat_new(&flat, err);
+    if (!code)
+        *index = (lc_index){lc_flat_ops, flat};
+    return code;
+}
+
+static const struct {
+    const char *scheme;
+    int (*open)(const char *rest, lc_index *index, llmcache_error *err);
+} kinds[] = {
+    {"flat", open_flat},
+};
+
+int lc_index_open(const char *uri, lc_index *index, llmcache_error *err)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        size_t length = strlen(kinds[i].scheme);
+        if (strncmp(uri, kinds[i].scheme, length) == 0 && (!uri[length] || uri[length] == ':'))
+            return kinds[i].open(uri[length] ? uri + length + 1 : "", index, err);
+    }
+    return lc_fail(err, LLMCACHE_SETTING, "setting index: \"%.60s\" is not one of flat:", uri);
+}
+
+void lc_index_close(lc_index *index)
+{
+    if (index->ops.close)
+        index->ops.close(index->self);
+    *index = (lc_index){0};
+}
