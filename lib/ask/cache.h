@@ -13,6 +13,7 @@
 #include "ask/workers.h"
 #include "base/settings.h"
 #include "decide/decide.h"
+#include "decide/weights.h"
 #include "embed/embed.h"
 #include "index/index.h"
 #include "net/http.h"
@@ -64,6 +65,7 @@ struct llmcache {
     lc_http *http;
     lc_store store;
     lc_embedder embedder;      /* ops.embed NULL: nothing is matched by meaning */
+    lc_weights *score_weights; /* of the setting; NULL: the shipped ones */
     char *vector_space;        /* name of what records hold: the embedder's space and how questions are read */
     lc_provider openai, anthropic;
     lc_protocol ask_protocol; /* what llmcache_ask speaks */
@@ -188,6 +190,10 @@ int lc_judge_text(const lc_job *job, const char *text, double similarity, int ex
                   lc_verdict *verdict);
 int lc_uses_score(const llmcache *cache);
 double lc_threshold(const llmcache *cache);
+/* Least score of a language, and where it comes from: "setting", "score-weights", "default"; static. */
+double lc_score_threshold(const llmcache *cache, lc_language language, const char **from);
+/* The numbers of the score; NULL for the shipped ones. */
+const double *lc_score_numbers(const llmcache *cache, lc_language language);
 double lc_least_similarity(const lc_job *job);
 int lc_embed_text(llmcache *cache, const char *text, float **vector, size_t *dimension,
                   llmcache_error *err);

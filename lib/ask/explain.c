@@ -37,6 +37,20 @@ static void tell_rules(const lc_verdict *verdict, lc_buffer *out)
     lc_buffer_byte(out, ']');
 }
 
+/* With where its threshold and its numbers come from. */
+static void tell_score(const llmcache *cache, const lc_verdict *verdict, lc_buffer *out)
+{
+    const char *from;
+    lc_score_threshold(cache, verdict->language, &from);
+    lc_buffer_format(out, "\"score\":%.4f,\"score_threshold\":%.4f,", verdict->score,
+                     verdict->score_threshold);
+    member(out, "score_threshold_from", from);
+    if (lc_score_numbers(cache, verdict->language))
+        lc_buffer_format(out, "\"score_numbers_from\":\"score-weights of %s\",", cache->score_weights->made);
+    else
+        member(out, "score_numbers_from", "default");
+}
+
 /* 1 when this candidate would be served. */
 static int tell_candidate(const lc_job *job, const lc_neighbour *near, int first, lc_buffer *out)
 {
@@ -57,8 +71,7 @@ static int tell_candidate(const lc_job *job, const lc_neighbour *near, int first
         serves = lc_judge(job, entry, near->similarity, 1, &verdict);
         member(out, "why", verdict.why);
         if (verdict.scored)
-            lc_buffer_format(out, "\"score\":%.4f,\"score_threshold\":%.4f,", verdict.score,
-                             verdict.score_threshold);
+            tell_score(job->cache, &verdict, out);
         tell_rules(&verdict, out);
         lc_buffer_byte(out, ',');
     }

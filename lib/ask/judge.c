@@ -41,9 +41,34 @@ double lc_least_similarity(const lc_job *job)
     return job->controls.threshold > least ? job->controls.threshold : least;
 }
 
+const double *lc_score_numbers(const llmcache *cache, lc_language language)
+{
+    const lc_weights *weights = cache->score_weights;
+    return weights && weights->rows[language].present ? weights->rows[language].numbers : NULL;
+}
+
+/* What was set wins; then what was chosen together with the numbers in force. */
+double lc_score_threshold(const llmcache *cache, lc_language language, const char **from)
+{
+    const lc_settings *settings = &cache->settings;
+    const lc_weights *weights = cache->score_weights;
+    int row = language == LC_CHINESE ? LC_SETTING_score_threshold_zh : LC_SETTING_score_threshold_en;
+    double set = language == LC_CHINESE ? settings->score_threshold_zh : settings->score_threshold_en;
+    int by_default = settings->origin[row] == LC_BY_DEFAULT;
+    int by_file = by_default && weights && weights->rows[language].present &&
+                  weights->rows[language].has_threshold;
+    if (from)
+        *from = by_file ? "score-weights" : by_default ? "default" : "setting";
+    return by_file ? weights->rows[language].threshold : set;
+}
+
 static void policy_of(const lc_job *job, lc_policy *policy)
 {
     lc_policy_init(policy);
+    for (int i = 0; i < LC_LANGUAGE_COUNT; i++) {
+        policy->score_threshold[i] = lc_score_threshold(job->cache, (lc_language)i, NULL);
+        policy->weights[i] = lc_score_numbers(job->cache, (lc_language)i);
+    }
     policy->threshold = lc_threshold(job->cache);
     policy->threshold_is_users = job->cache->settings.threshold > 0;
     policy->use_score = lc_uses_score(job->cache);

@@ -3,6 +3,7 @@
  * a half-made cache is closed by the same function.
  */
 #include "ask/open.h"
+#include "ask/score_weights.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -58,6 +59,14 @@ static int name_space(llmcache *cache, llmcache_error *err)
     cache->vector_space = lc_buffer_take(&name, NULL);
     lc_buffer_done(&name);
     return cache->vector_space ? 0 : lc_fail_memory(err);
+}
+
+/* Fitted to the encoder that is here, or refused; where no score is made nobody asks. */
+static int open_weights(llmcache *cache, llmcache_error *err)
+{
+    return lc_score_weights_read(cache->settings.score_weights,
+                                 lc_uses_score(cache) ? cache->vector_space : NULL, &cache->score_weights,
+                                 err);
 }
 
 static int open_services(llmcache *cache, llmcache_error *err)
@@ -143,6 +152,8 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
     if (!code)
         code = name_space(cache, err);
     if (!code)
+        code = open_weights(cache, err);
+    if (!code)
         code = open_store(cache, brought, err);
     if (!code)
         code = lc_memory_cache_new((size_t)settings->memory_bytes, &cache->memory, err);
@@ -219,6 +230,7 @@ void lc_cache_close(llmcache *cache)
     lc_prices_free(cache->prices);
     lc_callers_free(cache->callers);
     lc_free(cache->vector_space);
+    lc_free(cache->score_weights);
     lc_settings_done(&cache->settings);
     lc_free(cache);
 }

@@ -111,7 +111,7 @@ int lc_rule_score(const lc_case *c, char *detail)
     if (code)
         return code;
     verdict->scored = 1;
-    verdict->score = lc_score(verdict->features, c->policy->weights);
+    verdict->score = lc_score(verdict->features, c->policy->weights[verdict->language]);
     verdict->score_threshold = c->policy->score_threshold[verdict->language];
     snprintf(detail, LC_DETAIL_SIZE, "%.3f / %.3f", verdict->score,
              verdict->score_threshold);

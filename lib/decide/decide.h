@@ -66,8 +66,8 @@ typedef struct lc_policy {
     int use_score;          /* where both sides have token states */
     double floor; /* least cosine similarity where the score decides, inclusive */
     double score_threshold[LC_LANGUAGE_COUNT]; /* least score, inclusive */
-    const double
-        *weights;       /* LC_FEATURE_COUNT, then the bias; NULL for the shipped ones */
+    const double *weights[LC_LANGUAGE_COUNT]; /* LC_FEATURE_COUNT, then the bias; NULL for
+                                                 the shipped ones */
     uint32_t rules_off; /* bit (1 << LC_RULE_x): that rule does not speak */
     int explain; /* hear every rule; otherwise the first that stops ends the decision */
 } lc_policy;
