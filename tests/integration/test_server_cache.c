@@ -227,8 +227,11 @@ Test(server_cache, the_log_holds_no_secrets)
 Test(server_cache, each_line_of_the_log_is_json)
 {
     start(NULL);
+    /* Each is logged when its reply has gone: by another thread than the next one's. */
     const char *id = ask("one", "");
+    test_server_log(&server, 1);
     ask("one", "");
+    test_server_log(&server, 2);
     test_server_get(&server, "/nowhere?x=\"y\"");
     const char *line = test_server_log(&server, 3);
     static const char *const sources[] = {"model", "exact", NULL};
