@@ -125,6 +125,9 @@ static void read_digits(const lc_reading *reading, size_t at, struct found *foun
                 at += 3;
             else
                 add_char(found, text[at++]);
+        } else if (text[at] == '.' && more == 2 && text[at + 1] == '0' &&
+                   text[at + 2] == '0' && text[at + 3] != '.') {
+            at += 3; /* 20.00 */
         } else if (text[at] == '.' && more > 0) {
             found->literal |= scale > 0;
             scale = 0.1;
