@@ -8,6 +8,7 @@
 
 #include "decide/antonyms.h"
 #include "decide/decide.h"
+#include "decide/edit.h"
 #include "decide/numbers.h"
 #include "decide/reading.h"
 
@@ -26,6 +27,8 @@ typedef struct lc_case {
     int odd_negations; /* those of both add up to an odd number */
     lc_swap swaps[LC_SWAPS_MAX]; /* opposites exchanged */
     size_t swap_count;
+    lc_gist a_gist, b_gist;
+    lc_edit edit; /* how the one gist becomes the other */
 } lc_case;
 
 typedef int lc_rule_function(const lc_case *c, char *detail);
@@ -36,5 +39,8 @@ typedef int lc_rule_function(const lc_case *c, char *detail);
 
 /* "left / right", each cut at a character's end to fit; "-" stands for none. */
 void lc_detail(char *detail, lc_slice left, lc_slice right);
+/* The same with a value and the least it should be: "left / right: 0.871 < 0.900". */
+void lc_detail_value(char *detail, lc_slice left, lc_slice right, double value,
+                     double least);
 
 #endif

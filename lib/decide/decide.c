@@ -66,14 +66,27 @@ static size_t cut(const char *text, size_t size, size_t room)
     return room;
 }
 
-void lc_detail(char *detail, lc_slice left, lc_slice right)
+static void put_both(char *detail, lc_slice left, lc_slice right, size_t half)
 {
-    const size_t half = (LC_DETAIL_SIZE - 4) / 2;
     const lc_slice none = {"-", 1};
     left = left.text ? left : none;
     right = right.text ? right : none;
     snprintf(detail, LC_DETAIL_SIZE, "%.*s / %.*s", (int)cut(left.text, left.size, half),
              left.text, (int)cut(right.text, right.size, half), right.text);
+}
+
+void lc_detail(char *detail, lc_slice left, lc_slice right)
+{
+    put_both(detail, left, right, (LC_DETAIL_SIZE - 4) / 2);
+}
+
+void lc_detail_value(char *detail, lc_slice left, lc_slice right, double value,
+                     double least)
+{
+    put_both(detail, left, right, 20);
+    size_t used = strlen(detail);
+    snprintf(detail + used, LC_DETAIL_SIZE - used, ": %.3f %s %.3f", value,
+             value >= least ? ">=" : "<", least);
 }
 
 int lc_rule_unread(const lc_case *c, char *detail)
@@ -153,6 +166,9 @@ static int open_case(lc_case *c)
         return code;
     c->verdict->language = c->a.han_count || c->b.han_count ? LC_CHINESE : LC_ENGLISH;
     note_polarity(c);
+    lc_gist_find(&c->a, &c->a_numbers, &c->a_gist);
+    lc_gist_find(&c->b, &c->b_numbers, &c->b_gist);
+    lc_edit_find(&c->a, &c->a_gist, &c->b, &c->b_gist, &c->edit);
     return 0;
 }
 

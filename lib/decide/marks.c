@@ -75,14 +75,19 @@ static const lc_mark *longest(const lc_mark *marks, size_t count, const char *te
     return best;
 }
 
+const lc_mark *lc_mark_at(const lc_mark *marks, size_t mark_count,
+                          const lc_reading *reading, size_t at)
+{
+    return may_begin(reading->text, at) ? longest(marks, mark_count, reading->text, at)
+                                        : NULL;
+}
+
 void lc_marks_find(const lc_mark *marks, size_t mark_count, const lc_reading *reading,
                    lc_sightings *found)
 {
     found->count = 0;
     for (size_t at = 0; at < reading->size && found->count < LC_SIGHTINGS_MAX;) {
-        const lc_mark *mark = may_begin(reading->text, at)
-                                  ? longest(marks, mark_count, reading->text, at)
-                                  : NULL;
+        const lc_mark *mark = lc_mark_at(marks, mark_count, reading, at);
         if (!mark) {
             at++;
             continue;

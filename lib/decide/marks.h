@@ -33,6 +33,10 @@ typedef struct lc_sightings {
 void lc_marks_find(const lc_mark *marks, size_t mark_count, const lc_reading *reading,
                    lc_sightings *found);
 
+/* The longest phrase at byte `at`, or NULL. */
+const lc_mark *lc_mark_at(const lc_mark *marks, size_t mark_count,
+                          const lc_reading *reading, size_t at);
+
 /* The first of `these` whose value is not among `those`; NULL if none. */
 const lc_sighting *lc_sighting_alone(const lc_sightings *these,
                                      const lc_sightings *those);

@@ -42,6 +42,18 @@ static int32_t to_lower(int32_t cp)
     return cp < 0x80 ? (is_upper(cp) ? cp + 32 : cp) : utf8proc_tolower(cp);
 }
 
+/* A Latin letter without its accent: who types "café" and who types "cafe" mean one. */
+static int32_t bare(int32_t cp)
+{
+    int32_t parts[4];
+    int boundary = 0;
+    if (cp < 0xc0 || (cp > 0x24f && (cp < 0x1e00 || cp > 0x1eff)))
+        return cp;
+    return utf8proc_decompose_char(cp, parts, 4, UTF8PROC_DECOMPOSE, &boundary) > 0
+               ? parts[0]
+               : cp;
+}
+
 /* An apostrophe between two letters belongs to the word. */
 static int is_inner(const int32_t *cps, size_t count, size_t i)
 {
@@ -58,7 +70,7 @@ static int ends_sentence(int32_t cp)
 static void put(lc_reading *reading, int32_t cp)
 {
     char bytes[4];
-    size_t size = lc_utf8_encode((uint32_t)to_lower(cp), bytes);
+    size_t size = lc_utf8_encode((uint32_t)bare(to_lower(cp)), bytes);
     memcpy(reading->text + reading->size, bytes, size);
     reading->size += size;
 }

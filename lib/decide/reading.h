@@ -1,6 +1,6 @@
 /*
- * One text as the rules read it: Unicode NFKC, lower case, characters that do not show
- * left out, white space folded to single spaces, cut into terms (a Han character, or a
+ * One text as the rules read it: Unicode NFKC, lower case, Latin letters without accents,
+ * characters that do not show left out, white space folded to single spaces, cut into terms (a Han character, or a
  * run of letters and digits with inner apostrophes). Rules look at these bytes and terms
  * only, so that full-width letters, compatibility forms and zero-width characters cannot
  * hide a difference from them.

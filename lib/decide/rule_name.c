@@ -1,11 +1,13 @@
 /*
  * Different names: each question has a capitalised word, not the first of its sentence,
- * that the other lacks in any case. Texts in title case or capitals say nothing by a
+ * that the other lacks in any case, in full and as an acronym. Texts in title case or capitals say nothing by a
  * capital.
  */
 #include "decide/case.h"
 
 #include <string.h>
+
+#define LONGEST_ACRONYM 5
 
 static const char *const not_names[] = {
     "a",     "am",   "an",    "and",    "are",  "as",     "at",   "be",   "but",
@@ -55,9 +57,55 @@ static int is_form_of(const lc_reading *a, size_t i, const lc_reading *b, size_t
            (rest_size <= 2 || (rest_size == 3 && memcmp(rest, "ing", 3) == 0));
 }
 
-static int is_alone(const lc_reading *reading, size_t i, const lc_reading *other)
+/* Do the letters of acronym i begin the words from j on: US, United States? */
+static int stands_for(const lc_reading *reading, size_t i, const lc_reading *other,
+                      size_t j)
 {
-    if (!is_name(reading, i) || lc_reading_shares(other, reading, i))
+    const lc_term *acronym = &reading->terms[i];
+    if (!acronym->upper || acronym->size > LONGEST_ACRONYM ||
+        j + acronym->size > other->term_count)
+        return 0;
+    for (size_t k = 0; k < acronym->size; k++)
+        if (reading->text[acronym->at + k] != other->text[other->terms[j + k].at])
+            return 0;
+    return 1;
+}
+
+/* Is it the acronym of words of the other text, or among the words of one there? */
+static int is_abbreviated(const lc_reading *reading, size_t i, const lc_reading *other)
+{
+    for (size_t j = 0; j < other->term_count; j++) {
+        if (stands_for(reading, i, other, j))
+            return 1;
+        for (size_t k = 0; k < other->terms[j].size && k <= i && k < LONGEST_ACRONYM; k++)
+            if (stands_for(other, j, reading, i - k))
+                return 1;
+    }
+    return 0;
+}
+
+/* The other text has another word for it: US, America. */
+static int is_reworded(const lc_gist *gist, size_t i, const lc_gist *other)
+{
+    for (size_t k = 0; k < gist->count; k++)
+        for (size_t j = 0;
+             gist->items[k].term <= i && i < gist->items[k].next && j < other->count; j++)
+            if (gist->items[k].key == other->items[j].key)
+                return 1;
+    return 0;
+}
+
+/* A text with its gist. */
+struct side {
+    const lc_reading *reading;
+    const lc_gist *gist;
+};
+
+static int is_alone(const struct side *side, size_t i, const struct side *others)
+{
+    const lc_reading *reading = side->reading, *other = others->reading;
+    if (!is_name(reading, i) || lc_reading_shares(other, reading, i) ||
+        is_abbreviated(reading, i, other) || is_reworded(side->gist, i, others->gist))
         return 0;
     for (size_t j = 0; j < other->term_count; j++)
         if (is_form_of(reading, i, other, j))
@@ -77,13 +125,14 @@ static int in_one_place(const lc_reading *a, size_t i, const lc_reading *b, size
 int lc_rule_name(const lc_case *c, char *detail)
 {
     const lc_reading *a = &c->a, *b = &c->b;
+    const struct side left = {a, &c->a_gist}, right = {b, &c->b_gist};
     if (is_title(a) || is_title(b))
         return 0;
     for (size_t i = 0; i < a->term_count; i++) {
-        if (!is_alone(a, i, b))
+        if (!is_alone(&left, i, &right))
             continue;
         for (size_t j = 0; j < b->term_count; j++) {
-            if (!is_alone(b, j, a) || !in_one_place(a, i, b, j))
+            if (!is_alone(&right, j, &left) || !in_one_place(a, i, b, j))
                 continue;
             lc_detail(detail, lc_term_slice(a, i), lc_term_slice(b, j));
             return 1;

@@ -21,8 +21,10 @@
 
 #define CONFIDENCE 0.95
 
-/* Rules that are no vetoes. */
-#define MEASURED (1u << LC_RULE_UNREAD | 1u << LC_RULE_SIMILARITY | 1u << LC_RULE_SCORE)
+/* Rules that are no vetoes: what was not read, how near it is, and the second look. */
+#define MEASURED                                                                       \
+    (1u << LC_RULE_UNREAD | 1u << LC_RULE_SIMILARITY | 1u << LC_RULE_SCORE |           \
+     1u << LC_RULE_EDIT)
 
 static const char *const pair_sets[] = {
     "gptcache_mock_en", "checklist_mft_en", "gsc_traps_en", "fow_traps_en",
@@ -33,6 +35,7 @@ static const char *const group_sets[] = {"banking77_en"};
 /* What was decided of one pair, every rule heard. */
 typedef struct outcome {
     int label, set;
+    int half; /* by the hash of its texts: 0 was looked at while rules were made */
     double similarity, score;
     lc_language language;
     uint32_t vetoes; /* bits of the rules */
@@ -57,6 +60,16 @@ static void count_one(struct counts *counts, const outcome *o, int served)
     counts->positives += (size_t)o->label;
     counts->hits += (size_t)served;
     counts->wrong += (size_t)(served && !o->label);
+}
+
+/* Both ways round the same, so that a pair's mirror is in its half. */
+static int half_of(const labelled_pair *pair)
+{
+    const char *text = strcmp(pair->a, pair->b) < 0 ? pair->a : pair->b;
+    uint32_t hash = 2166136261u;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 16777619u;
+    return (int)(hash >> 16 & 1);
 }
 
 static int is_in(const outcome *o, int set)
@@ -91,6 +104,7 @@ static void decide_all(run *r, lc_embedder *embedder, const labelled_set *set)
         outcome *o = &r->outcomes[r->count++];
         *o = (outcome){.label = set->pairs[i].label,
                        .set = r->set_count,
+                       .half = half_of(&set->pairs[i]),
                        .similarity = verdict.similarity,
                        .score = verdict.score,
                        .language = verdict.language};
@@ -184,6 +198,40 @@ static void print_sets(const run *r)
         struct counts counts = served_by_cosine(r, which, hits, &threshold);
         print_counts(which < 0 ? "all" : r->names[set], &counts);
     }
+}
+
+/* Each half of a set by itself: rules that suit one half only are not worth keeping. */
+static void print_halves(const run *r)
+{
+    print_head("Each half by itself");
+    for (int set = 0; set < r->set_count; set++)
+        for (int half = 0; half < 2; half++) {
+            struct counts counts = {0};
+            char name[64];
+            snprintf(name, sizeof name, "%s %d", r->names[set], half);
+            for (size_t i = 0; i < r->count; i++)
+                if (r->outcomes[i].set == set && r->outcomes[i].half == half)
+                    count_one(&counts, &r->outcomes[i], r->outcomes[i].vetoes == 0);
+            print_counts(name, &counts);
+        }
+}
+
+/* Questions of which one word was changed, so that the answer changes. */
+static void print_traps(const run *r)
+{
+    static const char *const names[] = {"checklist_mft_en", "gsc_traps_en",
+                                        "fow_traps_en"};
+    size_t traps = 0, served = 0;
+    for (size_t i = 0; i < r->count; i++)
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+            if (!r->outcomes[i].label &&
+                strcmp(r->names[r->outcomes[i].set], names[k]) == 0) {
+                traps++;
+                served += r->outcomes[i].vetoes == 0;
+            }
+    printf("\none-word traps served: %zu of %zu", served, traps);
+    print_rate(served, traps);
+    putchar('\n');
 }
 
 /* True pairs a veto costs, false pairs it stops, and what all would be without it. */
@@ -301,6 +349,8 @@ int main(void)
            r.policy.score_threshold[LC_ENGLISH], r.policy.score_threshold[LC_CHINESE],
            r.policy.floor);
     print_sets(&r);
+    print_halves(&r);
+    print_traps(&r);
     print_veto_costs(&r);
     print_rules(&r);
     print_speed(&r, &embedder);

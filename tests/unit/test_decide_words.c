@@ -100,6 +100,11 @@ Test(decide_words, names)
         {"who is Ada Lovelace", "who is ada lovelace", 0},
         {"What Is The Best Way To Learn?", "What Is The Best Method To Learn?", 0},
         {"Tell me. Why is it so?", "Tell me. How is it so?", 0},
+        {"Who leads the US now and then?", "Who leads the United States now and then?", 0},
+        {"When did WWII end?", "When did the Second World War end?", 0},
+        {"Where is the ML team?", "Where is the Machine Learning team?", 0},
+        {"Where is Café Müller?", "Where is Cafe Muller?", 0},
+        {"Who leads the UK?", "Who leads the United Nations?", 1},
     };
     CHECK(LC_RULE_NAME, pairs);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes calendar.def, units.def, formats.def and volatile.def from the project's own lists below. Run it in
+"""Writes calendar.def, units.def, formats.def, volatile.def, modals.def and quantities.def from the project's own lists below. Run it in
 this folder's parent; the results are checked in. A line is: value: phrase, phrase, ..."""
 import textwrap
 
@@ -111,7 +111,7 @@ steps: step by step, step-by-step, 一步一步, 逐步, 分步驟, 分步骤
 code: code only, with code, 附程式碼, 附代码
 short: briefly, in brief, brief, in short, concise, concisely, short answer, in a nutshell, in one sentence, in a sentence, one sentence, in one word, 簡短, 简短, 簡要, 简要, 簡潔, 简洁, 簡述, 简述, 一句話, 一句话
 long: in detail, in depth, at length, 詳細, 详细, 詳盡, 详尽, 深入
-beginner: for beginners, for a beginner, for dummies, eli5, like i'm five, to a child, to children, to kids, 初學者, 初学者, 小朋友, 小學生, 小学生, 白話, 通俗
+beginner: for beginners, for a beginner, for dummies, eli5, like i'm five, to a child, to children, to kids, 初學者, 初学者, 給小朋友, 给小朋友, 小朋友也, 小朋友聽得懂, 小朋友听得懂, 小學生, 小学生, 白話, 通俗
 expert: for experts, to an expert, academic, 學術, 学术
 example: with examples, with an example, give an example, 舉例, 举例
 compare: compared with, in comparison with
@@ -121,6 +121,19 @@ summarize: summarize, summarise, summary of, 摘要, 總結, 总结
 VOLATILE = """
 now: today's, todays, tonight, tonight's, at the moment, at present, as of now, nowadays, these days, latest, newest, tomorrow's, this weekend, this year, this year's, this season, live score, live scores, breaking news, headlines, upcoming, weather forecast, what time is it, what day is it, what's the date, 今晚, 今早, 明晚, 明早, 最新, 本週, 本周, 這週, 这周, 這禮拜, 这礼拜, 這個星期, 这个星期, 本月, 這個月, 这个月, 本年度, 即時, 实时, 即时, 直播, 頭條, 头条, 天氣預報, 天气预报, 氣象預報, 現在幾點, 现在几点, 今天幾號, 今天几号
 told: real-time, real time, realtime, right now, currently, current, up to date, up-to-date, most recent, this week, this month, 當前, 当前, now, today, yesterday, yesterday's, tomorrow, last week, next week, last month, next month, last year, last year's, next year, 今天, 今日, 現在, 现在, 目前, 此刻, 現今, 如今, 最近, 近期, 剛剛, 刚刚, 昨天, 昨日, 昨晚, 前天, 明天, 明日, 後天, 后天, 上週, 上周, 下週, 下周, 上個月, 上个月, 下個月, 下个月, 今年, 去年, 明年, 即將, 即将
+"""
+MODALS = """
+can: can, could, may, might, allowed to, permitted to, possible to, able to, 可以, 能, 能夠, 能够, 可不可以, 能不能, 可否, 能否
+must: must, have to, has to, need to, needs to, required to, obliged to, 必須, 必须, 一定要, 需要, 須, 须, 需不需要
+should: should, ought to, supposed to, 應該, 应该, 應不應該, 应不应该, 該不該, 该不该, 該, 该
+want: want to, wants to
+"""
+QUANTITIES = """
+all: all, every, each, everyone, everybody, 所有, 全部, 每個, 每个, 一切, 全體, 全体
+some: some, any, several, certain, 有些, 某些, 部分, 一些
+most: most of, do most, are most, can most, have most, majority, 大部分, 大多數, 大多数, 多數, 多数
+few: few, 少數, 少数
+only: only, 只有, 僅, 仅
 """
 
 
@@ -143,3 +156,5 @@ write("calendar.def", "Days, months, seasons, parts of the day, feasts.", CALEND
 write("units.def", "Units of measure and of time.", UNITS)
 write("formats.def", "Forms, lengths and readers an answer is asked for in.", FORMATS)
 write("volatile.def", "What makes a question one about now; told: unless it is part of a story.", VOLATILE)
+write("modals.def", "What one may, must, should or wants to do.", MODALS)
+write("quantities.def", "How many of them: all, some, most, few, only.", QUANTITIES)
