@@ -97,6 +97,19 @@ static void flight_key(const lc_job *job, unsigned char key[32])
     lc_sha256_end(&hash, key);
 }
 
+/*
+ * The flight ended well and has nothing for this job: a stream that broke off has no whole. All who are left so
+ * share the next call; whoever is left so twice goes alone.
+ */
+static int without_answer(lc_job *job, llmcache_error *err)
+{
+    if (job->ended != LLMCACHE_SOURCE_SHARED || job->shared_twice ||
+        job->protocol == LC_PROTOCOL_EMBEDDINGS)
+        return lc_pass_through(job, err);
+    job->share_again = job->shared_twice = 1;
+    return 0;
+}
+
 /* The reply that arrived whole: as an entry where there is one, else as it came. */
 static int reply_landed(lc_job *job, lc_flight *flight, lc_landing *landing, int same_wish,
                         llmcache_error *err)
@@ -116,7 +129,7 @@ static int reply_landed(lc_job *job, lc_flight *flight, lc_landing *landing, int
     if (job->entry && (!same_wish || !raw.began))
         return lc_reply_entry(job, err);
     if (raw.streamed || !raw.began)
-        return lc_pass_through(job, err);
+        return without_answer(job, err);
     llmcache_header extra[LC_REPLY_HEADERS];
     char room[LC_REPLY_ROOM];
     size_t count = lc_reply_headers(job, extra, room);
@@ -217,7 +230,10 @@ static int share(lc_job *job, llmcache_error *err)
         code = lc_job_follow(job, flight, err);
     }
     lc_flight_leave(flight);
-    return code;
+    if (!job->share_again)
+        return code;
+    job->share_again = 0;
+    return share(job, err);
 }
 
 /* ---- The way ------------------------------------------------------------------------------- */

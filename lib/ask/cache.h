@@ -132,6 +132,8 @@ typedef struct lc_job {
     lc_entry *stale;           /* an exact answer past its ttl, referenced; NULL */
     int stored;
     int begun;                 /* the sink's begin was called */
+    int share_again;           /* the flight joined had nothing for it: join or make another */
+    int shared_twice;
     int64_t model_ms;
 } lc_job;
 

@@ -147,13 +147,34 @@ size_t lc_reply_headers(const lc_job *job, llmcache_header *headers, char *room)
 
 /* ---- Serving an entry ---------------------------------------------------------------------- */
 
+/*
+ * An answer's events. Without usage where the answer has none: so does the service's own stream, whatever
+ * it is asked. An answer that is none can only be one that just came.
+ */
+static int replay(const llmcache_entry *facts, int with_usage, size_t piece_bytes, lc_buffer *events,
+                  llmcache_error *err)
+{
+    lc_protocol protocol = lc_protocol_by_name(facts->protocol);
+    llmcache_error local;
+    int code = lc_replay_pieces(protocol, facts->body, facts->body_size, with_usage, piece_bytes, events,
+                                &local);
+    if (code == LLMCACHE_UNSUPPORTED && with_usage) {
+        lc_buffer_clear(events);
+        code = lc_replay_pieces(protocol, facts->body, facts->body_size, 0, piece_bytes, events, &local);
+    }
+    if (code == LLMCACHE_INVALID)
+        return lc_fail(err, LLMCACHE_UPSTREAM, "the model's service gave no answer that could be streamed");
+    if (code && err)
+        *err = local;
+    return code;
+}
+
 /* The events of an entry: made at first need and kept with it. */
 static int render(llmcache *cache, lc_entry *entry, int with_usage, llmcache_error *err)
 {
     lc_buffer text;
     lc_buffer_init(&text, 0);
-    int code = lc_replay(lc_protocol_by_name(entry->facts.protocol), entry->facts.body,
-                         entry->facts.body_size, with_usage, &text, err);
+    int code = replay(&entry->facts, with_usage, 0, &text, err);
     size_t size = 0;
     char *events = code ? NULL : lc_buffer_take(&text, &size);
     lc_buffer_done(&text);
@@ -208,11 +229,9 @@ static int reply_paced(lc_job *job, llmcache_error *err)
 {
     llmcache_header headers[LC_REPLY_HEADERS + 2];
     char room[LC_REPLY_ROOM];
-    const llmcache_entry *facts = &job->entry->facts;
     lc_buffer events;
     lc_buffer_init(&events, 0);
-    int code = lc_replay_pieces(lc_protocol_by_name(facts->protocol), facts->body, facts->body_size,
-                                job->question.include_usage != 0, PIECE_BYTES, &events, err);
+    int code = replay(&job->entry->facts, job->question.include_usage != 0, PIECE_BYTES, &events, err);
     if (!code && events.broken)
         code = lc_fail_memory(err);
     if (!code) {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define CHAT "/v1/chat/completions"
-#define MANY 50
+#define MANY 100
 
 static const char question[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
 static const char streamed[] =
@@ -23,6 +23,7 @@ TestSuite(flights, .init = set_up, .timeout = 60);
 
 typedef struct asker {
     llmcache *cache;
+    const char *path; /* NULL: chat */
     const char *body;
     int code, status;
     char source[16];
@@ -58,7 +59,7 @@ static void *ask(void *argument)
     asker *a = argument;
     llmcache_request request = {.struct_size = sizeof request,
                                 .method = "POST",
-                                .target = CHAT,
+                                .target = a->path ? a->path : CHAT,
                                 .body = a->body,
                                 .body_size = strlen(a->body)};
     llmcache_sink sink = {a, on_begin, on_write};
@@ -69,11 +70,21 @@ static void *ask(void *argument)
 /* Runs all askers at once and waits for them. */
 static void run(asker *askers, size_t count)
 {
-    pthread_t threads[MANY * 2];
+    pthread_t threads[MANY];
     for (size_t i = 0; i < count; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, ask, &askers[i]), 0);
     for (size_t i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
+}
+
+/* The first sets out alone; the others come while its call is under way. */
+static void run_behind(asker *askers, size_t count)
+{
+    pthread_t first;
+    cr_assert_eq(pthread_create(&first, NULL, ask, &askers[0]), 0);
+    cr_assert(test_wait_until(mock_open_calls(&mock) == 1, 5000));
+    run(askers + 1, count - 1);
+    pthread_join(first, NULL);
 }
 
 static void crowd(asker *askers, size_t count, llmcache *cache, const char *body)
@@ -92,7 +103,7 @@ static void forget(asker *askers, size_t count, llmcache *cache)
     llmcache_close(cache);
 }
 
-Test(flights, fifty_who_ask_at_once_make_one_call)
+Test(flights, a_hundred_who_ask_at_once_make_one_call)
 {
     llmcache *cache = test_cache(&mock, "embedder", "none");
     asker askers[MANY];
@@ -183,13 +194,9 @@ Test(flights, who_wants_the_whole_and_who_streams_share_when_they_can)
     asker askers[20];
     mock_behave(&mock, "{'delay_ms': 300}");
     crowd(askers, 20, cache, question);
-    pthread_t first;
-    cr_assert_eq(pthread_create(&first, NULL, ask, &askers[0]), 0);
-    cr_assert(test_wait_until(mock_open_calls(&mock) == 1, 5000));
     for (int i = 1; i < 20; i++)
         askers[i].body = streamed;
-    run(askers + 1, 19);
-    pthread_join(first, NULL);
+    run_behind(askers, 20);
     cr_assert_eq(mock_calls(&mock, CHAT), 1);
     for (int i = 1; i < 20; i++) {
         cr_assert_eq(askers[i].code, 0);
@@ -209,5 +216,151 @@ Test(flights, a_replay_can_be_paced)
     cr_assert_gt(paced.writes, 3);
     cr_assert_geq(test_now_ms() - start, 20 * (paced.writes - 1));
     cr_assert(strstr(paced.body, "data: [DONE]"));
+    llmcache_close(cache);
+}
+
+/* ---- Streams and wholes mixed --------------------------------------------------------------------- */
+
+#define MESSAGES "/v1/messages"
+
+static const struct form {
+    const char *path, *whole, *streamed, *end;
+} forms[] = {
+    {CHAT, question,
+     "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+     "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+     "data: [DONE]\n\n"},
+    {MESSAGES, "{\"model\":\"m\",\"max_tokens\":99,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+     "{\"model\":\"m\",\"max_tokens\":99,\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+     "event: message_stop\n"},
+    {"/v1/responses", "{\"model\":\"m\",\"input\":\"hi\"}", "{\"model\":\"m\",\"stream\":true,\"input\":\"hi\"}",
+     "event: response.completed\n"},
+};
+
+/* Every other one streams; the first does as `leader_streams` says. */
+static void mixed_crowd(asker *askers, llmcache *cache, const struct form *form, int leader_streams)
+{
+    crowd(askers, MANY, cache, form->whole);
+    for (int i = 0; i < MANY; i++) {
+        askers[i].path = form->path;
+        if (i % 2 == !leader_streams)
+            askers[i].body = form->streamed;
+    }
+}
+
+static int streams(const asker *a)
+{
+    return strstr(a->body, "\"stream\":true") != NULL;
+}
+
+Test(flights, a_hundred_in_both_forms_make_one_call_and_end_when_it_does)
+{
+    for (size_t i = 0; i < 2 * sizeof forms / sizeof *forms; i++) {
+        const struct form *form = &forms[i / 2];
+        asker askers[MANY];
+        llmcache *cache = test_cache(&mock, "embedder", "none");
+        mock_reset(&mock);
+        mock_behave(&mock, "{'delay_ms': 300, 'chunk_delay_ms': 5}");
+        mixed_crowd(askers, cache, form, (int)i % 2);
+        run_behind(askers, MANY);
+        cr_assert_eq(mock_calls(&mock, NULL), 1, "%s, leader streams: %zu", form->path, i % 2);
+        for (int k = 0; k < MANY; k++) {
+            cr_assert(askers[k].code == 0 && askers[k].status == 200);
+            cr_assert_str_eq(askers[k].text, askers[k < 2 ? k : k % 2].text, "all of a form get the same bytes");
+            cr_assert_eq(strstr(askers[k].text, form->end) != NULL, streams(&askers[k]), "%s", askers[k].text);
+        }
+        /* Nobody waits for anything but the call itself: none ends long after the one who made it. */
+        cr_assert_eq(test_counters(cache).in_flight, 0);
+        cr_assert_eq(test_counters(cache).stored, 1);
+        cr_assert_eq(test_counters(cache).hits_shared, MANY - 1);
+        forget(askers, MANY, cache);
+    }
+}
+
+Test(flights, an_error_reaches_both_forms_once)
+{
+    static const char *const errors[] = {"{'delay_ms': 200, 'status': 529}", "{'delay_ms': 200, 'drop': true}"};
+    for (size_t i = 0; i < 4; i++) {
+        asker askers[MANY];
+        llmcache *cache = test_cache(&mock, "embedder", "none");
+        mock_reset(&mock);
+        mock_behave(&mock, "%s", errors[i / 2]);
+        mixed_crowd(askers, cache, &forms[1], (int)i % 2);
+        run_behind(askers, MANY);
+        cr_assert_eq(mock_calls(&mock, NULL), 1, "%s", errors[i / 2]);
+        for (int k = 0; k < MANY; k++) {
+            cr_assert_eq(askers[k].code, 0);
+            cr_assert_eq(askers[k].status, i / 2 ? 502 : 529);
+            cr_assert(strstr(askers[k].text, "\"error\""), "%s", askers[k].text);
+        }
+        forget(askers, MANY, cache);
+    }
+}
+
+/* The whole cannot be made of a stream that broke off; who wants it is not sent out one by one for that. */
+Test(flights, those_who_wait_for_the_whole_of_a_broken_stream_make_one_more_call)
+{
+    static const char *const breaks[] = {"'cut_after_events': 3, 'cut_clean': true", "'no_done': true",
+                                         "'error_after_events': 3"};
+    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+        asker askers[MANY];
+        llmcache *cache = test_cache(&mock, "embedder", "none");
+        mock_reset(&mock);
+        mock_behave(&mock, "{'next': 1, 'delay_ms': 300, %s}", breaks[i]);
+        mock_behave(&mock, "{'delay_ms': 300}");
+        mixed_crowd(askers, cache, &forms[0], 1);
+        run_behind(askers, MANY);
+        cr_assert_eq(mock_calls(&mock, NULL), 2, "%s", breaks[i]);
+        for (int k = 0; k < MANY; k++) {
+            cr_assert_eq(askers[k].status, 200);
+            if (streams(&askers[k]))
+                cr_assert(!strstr(askers[k].text, "[DONE]"), "%s", breaks[i]);
+            else
+                cr_assert(strstr(askers[k].text, "\"finish_reason\""), "%s", askers[k].text);
+        }
+        cr_assert_eq(test_counters(cache).stored, 1);
+        forget(askers, MANY, cache);
+    }
+}
+
+Test(flights, what_is_no_answer_is_the_services_fault_in_both_forms)
+{
+    asker askers[2];
+    llmcache *cache = test_cache(&mock, "embedder", "none");
+    mock_behave(&mock, "{'delay_ms': 300, 'body': 'no JSON at all'}");
+    crowd(askers, 2, cache, question);
+    askers[1].body = forms[0].streamed;
+    run_behind(askers, 2);
+    cr_assert_eq(askers[0].status, 200);
+    cr_assert_eq(askers[1].status, 502, "%d %s", askers[1].status, askers[1].text);
+    cr_assert_eq(mock_calls(&mock, NULL), 1);
+    forget(askers, 2, cache);
+}
+
+Test(flights, a_leader_that_leaves_carries_on_for_both_forms)
+{
+    asker askers[MANY];
+    llmcache *cache = test_cache(&mock, "embedder", "none");
+    mock_behave(&mock, "{'first_byte_delay_ms': 300, 'chunk_delay_ms': 10}");
+    mixed_crowd(askers, cache, &forms[0], 1);
+    askers[0].stop_after = 1;
+    run_behind(askers, MANY);
+    cr_assert_eq(mock_calls(&mock, NULL), 1);
+    cr_assert_eq(askers[0].code, LLMCACHE_ABORTED);
+    for (int k = 1; k < MANY; k++)
+        cr_assert(askers[k].code == 0 && strstr(askers[k].text, streams(&askers[k]) ? "[DONE]" : "\"usage\""));
+    cr_assert_eq(test_counters(cache).stored, 1);
+    forget(askers, MANY, cache);
+}
+
+/* Some services never tell usage. */
+Test(flights, an_answer_without_usage_serves_who_would_like_it_all_the_same)
+{
+    llmcache *cache = test_cache(&mock, "embedder", "none");
+    mock_behave(&mock, "{'usage': 0}");
+    cr_assert_eq(test_call(cache, CHAT, NULL, question).status, 200);
+    test_reply replay = test_call(cache, CHAT, NULL, forms[0].streamed);
+    cr_assert_eq(replay.status, 200, "%s", replay.body);
+    cr_assert(strstr(replay.body, "data: [DONE]"));
     llmcache_close(cache);
 }
