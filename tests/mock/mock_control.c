@@ -41,6 +41,7 @@ static mock_seen *oldest, *newest;
 static size_t logged_bytes;
 static path_count counts[most_paths];
 static size_t paths;
+static uint64_t dice; /* where the throws stand */
 static uint64_t calls, open_calls, most_open, hangups;
 
 static int64_t now_us(void)
@@ -92,6 +93,16 @@ static int take_one(json_t *rule, const char *name)
     return left > 0;
 }
 
+/* One throw of the dice of a rule with `chance`; they fall as the seed says (splitmix64). */
+static int has_luck(json_t *rule)
+{
+    json_t *chance = json_object_get(rule, "chance");
+    uint64_t z = dice += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return !chance || (double)((z ^ z >> 31) >> 11) * 0x1p-53 < json_number_value(chance);
+}
+
 static json_t *find_rule(const mock_call *call)
 {
     for (int counted = 1; counted >= 0; counted--) {
@@ -100,7 +111,7 @@ static json_t *find_rule(const mock_call *call)
         json_array_foreach(rules, i, rule)
         {
             if ((json_object_get(rule, "next") != NULL) != counted ||
-                !applies(rule, call))
+                !applies(rule, call) || !has_luck(rule))
                 continue;
             if (take_one(rule, "skip") || (counted && !take_one(rule, "next")))
                 continue;
@@ -332,7 +343,7 @@ static int good_pair(json_t *pair)
 /* ---- /_mock/
  * --------------------------------------------------------------------------------- */
 
-/* A rule or a list of them, or {"pairs": [...]}; 0 when it is neither. Keeps a copy: the
+/* A rule or a list of them, {"pairs": [...]} or {"seed": N}; 0 when it is neither. Keeps a copy: the
  * call's own thread drops the original without the lock. */
 static int learn(json_t *given)
 {
@@ -340,6 +351,10 @@ static int learn(json_t *given)
     size_t i;
     if (!json_is_object(given) && !json_is_array(given))
         return 0;
+    if (json_is_integer(json_object_get(given, "seed"))) {
+        dice = (uint64_t)json_integer_value(json_object_get(given, "seed"));
+        return 1;
+    }
     json_array_foreach(list, i, one) if (!good_pair(one)) return 0;
     json_t *copy = json_deep_copy(list ? list : given);
     int code = json_is_object(copy) ? json_array_append(rules, copy)

@@ -174,6 +174,13 @@ static char *plain(const mock_call *call, uint64_t hash)
     mock_bytes text = {0};
     mock_print(&text, "You asked: %.*s%s My answer is %08x.", (int)shown, user,
                user[shown] ? " ..." : "", (unsigned)(hash ^ hash >> 32));
+    if (mock_rule_true(call, "tell_key")) {
+        char key[256] = "";
+        if (!mock_header(call, "x-api-key", key, sizeof key))
+            mock_header(call, "authorization", key, sizeof key);
+        const char *word = strrchr(key, ' ');
+        mock_print(&text, " You are %s.", word ? word + 1 : key);
+    }
     if (mock_rule_true(call, "unique"))
         mock_print(&text, " (call %llu)", (unsigned long long)call->number);
     long huge = mock_rule_int(call, "huge", 0);
