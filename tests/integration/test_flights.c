@@ -2,8 +2,11 @@
 #include "test_cache.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CHAT "/v1/chat/completions"
 #define MANY 100
@@ -67,24 +70,52 @@ static void *ask(void *argument)
     return NULL;
 }
 
-/* Runs all askers at once and waits for them. */
-static void run(asker *askers, size_t count)
+/* Is every other thread waiting, for the network or for one another? Then all askers have joined. */
+static int all_wait(void)
+{
+    DIR *threads = opendir("/proc/self/task");
+    int wait = threads != NULL;
+    for (struct dirent *entry; wait && (entry = readdir(threads));) {
+        char path[300], text[512] = "";
+        if (*entry->d_name == '.' || atoi(entry->d_name) == gettid())
+            continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", entry->d_name);
+        FILE *file = fopen(path, "re");
+        if (!file)
+            continue; /* it has just ended */
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+        fclose(file);
+        const char *state = strrchr(text, ')');
+        wait = state && state[2] == 'S';
+    }
+    if (threads)
+        closedir(threads);
+    return wait;
+}
+
+/*
+ * The first asks; the others come while its call is held by the mock, whose rule has `hold`. Once all of them
+ * wait, the mock goes on. With `calls` 2 that is so for the next call too.
+ */
+static void run_held(asker *askers, size_t count, int calls)
 {
     pthread_t threads[MANY];
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         cr_assert_eq(pthread_create(&threads[i], NULL, ask, &askers[i]), 0);
+        if (i == 0)
+            cr_assert(test_wait_until(mock_calls(&mock, NULL) == 1, 20000));
+    }
+    for (int nth = 1; nth <= calls; nth++) {
+        cr_assert(test_wait_until(mock_calls(&mock, NULL) == nth && all_wait(), 20000), "call %d", nth);
+        mock_release(&mock);
+    }
     for (size_t i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
 }
 
-/* The first sets out alone; the others come while its call is under way. */
-static void run_behind(asker *askers, size_t count)
+static void run(asker *askers, size_t count)
 {
-    pthread_t first;
-    cr_assert_eq(pthread_create(&first, NULL, ask, &askers[0]), 0);
-    cr_assert(test_wait_until(mock_open_calls(&mock) == 1, 5000));
-    run(askers + 1, count - 1);
-    pthread_join(first, NULL);
+    run_held(askers, count, 1);
 }
 
 static void crowd(asker *askers, size_t count, llmcache *cache, const char *body)
@@ -107,7 +138,7 @@ Test(flights, a_hundred_who_ask_at_once_make_one_call)
 {
     llmcache *cache = test_cache(&mock, "embedder", "none");
     asker askers[MANY];
-    mock_behave(&mock, "{'delay_ms': 300}");
+    mock_behave(&mock, "{'hold': true}");
     crowd(askers, MANY, cache, question);
     run(askers, MANY);
     cr_assert_eq(mock_calls(&mock, CHAT), 1);
@@ -128,7 +159,7 @@ Test(flights, those_who_stream_get_the_stream_from_its_start)
 {
     llmcache *cache = test_cache(&mock, "embedder", "none");
     asker askers[MANY];
-    mock_behave(&mock, "{'chunk_delay_ms': 30}");
+    mock_behave(&mock, "{'hold': true, 'chunk_delay_ms': 10}");
     crowd(askers, MANY, cache, streamed);
     run(askers, MANY);
     cr_assert_eq(mock_calls(&mock, CHAT), 1);
@@ -144,7 +175,7 @@ Test(flights, an_error_reaches_all_who_waited_and_is_not_kept)
 {
     llmcache *cache = test_cache(&mock, "embedder", "none");
     asker askers[MANY];
-    mock_behave(&mock, "{'delay_ms': 200, 'status': 429, 'headers': {'Retry-After': '7'}}");
+    mock_behave(&mock, "{'hold': true, 'status': 429, 'headers': {'Retry-After': '7'}}");
     crowd(askers, MANY, cache, question);
     run(askers, MANY);
     cr_assert_eq(mock_calls(&mock, CHAT), 1);
@@ -176,7 +207,7 @@ Test(flights, a_cut_stream_stays_cut_and_is_not_kept)
 {
     llmcache *cache = test_cache(&mock, "embedder", "none");
     asker askers[4];
-    mock_behave(&mock, "{'cut_after_events': 3, 'chunk_delay_ms': 20}");
+    mock_behave(&mock, "{'hold': true, 'cut_after_events': 3}");
     crowd(askers, 4, cache, streamed);
     run(askers, 4);
     for (int i = 0; i < 4; i++) {
@@ -192,11 +223,11 @@ Test(flights, who_wants_the_whole_and_who_streams_share_when_they_can)
 {
     llmcache *cache = test_cache(&mock, "embedder", "none");
     asker askers[20];
-    mock_behave(&mock, "{'delay_ms': 300}");
+    mock_behave(&mock, "{'hold': true}");
     crowd(askers, 20, cache, question);
     for (int i = 1; i < 20; i++)
         askers[i].body = streamed;
-    run_behind(askers, 20);
+    run(askers, 20);
     cr_assert_eq(mock_calls(&mock, CHAT), 1);
     for (int i = 1; i < 20; i++) {
         cr_assert_eq(askers[i].code, 0);
@@ -260,9 +291,9 @@ Test(flights, a_hundred_in_both_forms_make_one_call_and_end_when_it_does)
         asker askers[MANY];
         llmcache *cache = test_cache(&mock, "embedder", "none");
         mock_reset(&mock);
-        mock_behave(&mock, "{'delay_ms': 300, 'chunk_delay_ms': 5}");
+        mock_behave(&mock, "{'hold': true, 'chunk_delay_ms': 1}");
         mixed_crowd(askers, cache, form, (int)i % 2);
-        run_behind(askers, MANY);
+        run(askers, MANY);
         cr_assert_eq(mock_calls(&mock, NULL), 1, "%s, leader streams: %zu", form->path, i % 2);
         for (int k = 0; k < MANY; k++) {
             cr_assert(askers[k].code == 0 && askers[k].status == 200);
@@ -279,14 +310,14 @@ Test(flights, a_hundred_in_both_forms_make_one_call_and_end_when_it_does)
 
 Test(flights, an_error_reaches_both_forms_once)
 {
-    static const char *const errors[] = {"{'delay_ms': 200, 'status': 529}", "{'delay_ms': 200, 'drop': true}"};
+    static const char *const errors[] = {"{'hold': true, 'status': 529}", "{'hold': true, 'drop': true}"};
     for (size_t i = 0; i < 4; i++) {
         asker askers[MANY];
         llmcache *cache = test_cache(&mock, "embedder", "none");
         mock_reset(&mock);
         mock_behave(&mock, "%s", errors[i / 2]);
         mixed_crowd(askers, cache, &forms[1], (int)i % 2);
-        run_behind(askers, MANY);
+        run(askers, MANY);
         cr_assert_eq(mock_calls(&mock, NULL), 1, "%s", errors[i / 2]);
         for (int k = 0; k < MANY; k++) {
             cr_assert_eq(askers[k].code, 0);
@@ -306,10 +337,10 @@ Test(flights, those_who_wait_for_the_whole_of_a_broken_stream_make_one_more_call
         asker askers[MANY];
         llmcache *cache = test_cache(&mock, "embedder", "none");
         mock_reset(&mock);
-        mock_behave(&mock, "{'next': 1, 'delay_ms': 300, %s}", breaks[i]);
-        mock_behave(&mock, "{'delay_ms': 300}");
+        mock_behave(&mock, "{'next': 1, 'hold': true, %s}", breaks[i]);
+        mock_behave(&mock, "{'hold': true}");
         mixed_crowd(askers, cache, &forms[0], 1);
-        run_behind(askers, MANY);
+        run_held(askers, MANY, 2);
         cr_assert_eq(mock_calls(&mock, NULL), 2, "%s", breaks[i]);
         for (int k = 0; k < MANY; k++) {
             cr_assert_eq(askers[k].status, 200);
@@ -327,10 +358,10 @@ Test(flights, what_is_no_answer_is_the_services_fault_in_both_forms)
 {
     asker askers[2];
     llmcache *cache = test_cache(&mock, "embedder", "none");
-    mock_behave(&mock, "{'delay_ms': 300, 'body': 'no JSON at all'}");
+    mock_behave(&mock, "{'hold': true, 'body': 'no JSON at all'}");
     crowd(askers, 2, cache, question);
     askers[1].body = forms[0].streamed;
-    run_behind(askers, 2);
+    run(askers, 2);
     cr_assert_eq(askers[0].status, 200);
     cr_assert_eq(askers[1].status, 502, "%d %s", askers[1].status, askers[1].text);
     cr_assert_eq(mock_calls(&mock, NULL), 1);
@@ -341,10 +372,10 @@ Test(flights, a_leader_that_leaves_carries_on_for_both_forms)
 {
     asker askers[MANY];
     llmcache *cache = test_cache(&mock, "embedder", "none");
-    mock_behave(&mock, "{'first_byte_delay_ms': 300, 'chunk_delay_ms': 10}");
+    mock_behave(&mock, "{'hold': true, 'chunk_delay_ms': 10}");
     mixed_crowd(askers, cache, &forms[0], 1);
     askers[0].stop_after = 1;
-    run_behind(askers, MANY);
+    run(askers, MANY);
     cr_assert_eq(mock_calls(&mock, NULL), 1);
     cr_assert_eq(askers[0].code, LLMCACHE_ABORTED);
     for (int k = 1; k < MANY; k++)

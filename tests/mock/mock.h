@@ -134,6 +134,8 @@ typedef struct mock_seen mock_seen; /* a call in the log */
 mock_seen *mock_note(mock_call *call);
 /* The call is over: the status sent, and whether the client had left. */
 void mock_note_end(mock_seen *seen, int status, int gone);
+/* Has /_mock/release been called since the call came? */
+int mock_is_released(const mock_call *call);
 /* /_mock/...: 1 when it was such a call. */
 int mock_control(const mock_call *call, mock_reply *reply);
 /* The fixed pair with this text second: its other text and their cosine; 0 when there is

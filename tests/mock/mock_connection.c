@@ -53,6 +53,12 @@ static void wait_ms(mock_connection *c, long ms)
     }
 }
 
+static void wait_for_release(mock_connection *c, const mock_call *call)
+{
+    while (!c->gone && !mock_is_released(call))
+        wait_ms(c, 1);
+}
+
 static const char *reason(int status)
 {
     return status < 300 ? "OK" : status < 500 ? "Refused" : "Failed";
@@ -309,6 +315,8 @@ static void answer_call(mock_connection *c, mock_call *call)
         send_plain(c, call, &reply);
     } else {
         mock_seen *seen = mock_note(call);
+        if (mock_rule_true(call, "hold"))
+            wait_for_release(c, call);
         wait_ms(c, mock_rule_int(call, "delay_ms", 0));
         if (says_nothing(c, call))
             reply.status = 0;

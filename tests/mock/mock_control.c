@@ -42,6 +42,7 @@ static size_t logged_bytes;
 static path_count counts[most_paths];
 static size_t paths;
 static uint64_t dice; /* where the throws stand */
+static uint64_t released; /* calls up to this number may go on */
 static uint64_t calls, open_calls, most_open, hangups;
 
 static int64_t now_us(void)
@@ -231,6 +232,14 @@ void mock_note_end(mock_seen *seen, int status, int gone)
     pthread_mutex_unlock(&lock);
 }
 
+int mock_is_released(const mock_call *call)
+{
+    pthread_mutex_lock(&lock);
+    int is = call->number <= released;
+    pthread_mutex_unlock(&lock);
+    return is;
+}
+
 /* Lower-case names; the values of a repeated one joined by a comma. */
 static json_t *headers_object(const char *headers)
 {
@@ -381,6 +390,9 @@ int mock_control(const mock_call *call, mock_reply *reply)
                      : NULL;
     else if (strcmp(what, "reset") == 0 && post) {
         reset_all();
+        result = json_object();
+    } else if (strcmp(what, "release") == 0 && post) {
+        released = calls;
         result = json_object();
     } else if (strcmp(what, "log") == 0)
         result = log_object();

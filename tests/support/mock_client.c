@@ -68,6 +68,11 @@ void mock_reset(const test_mock *mock)
     control(mock, "reset", "{}");
 }
 
+void mock_release(const test_mock *mock)
+{
+    control(mock, "release", "{}");
+}
+
 void mock_behave(const test_mock *mock, const char *format, ...)
 {
     char text[65536];

@@ -27,6 +27,9 @@ void mock_reset(const test_mock *mock); /* forgets behaviours and calls */
 void mock_behave(const test_mock *mock, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Lets the calls go on that came so far and are held by their rule (`hold`). */
+void mock_release(const test_mock *mock);
+
 /* Calls seen since the start or the last reset, below a path ("" or NULL: all). */
 int mock_calls(const test_mock *mock, const char *path);
 
