@@ -57,13 +57,19 @@ double bench_compare(bench_report *report, const char *name, const char *bound_n
             theirs[i] = bound_us;
         }
     }
-    double us = median(ours, rounds), bound_us = bound ? median(theirs, rounds) : 0;
-    double ratio = bound ? us / bound_us : 0;
+    return bench_pair(report, name, bound ? bound_name : NULL, median(ours, rounds),
+                      bound ? median(theirs, rounds) : 0, aim);
+}
+
+double bench_pair(bench_report *report, const char *name, const char *bound_name, double us, double bound_us,
+                  double aim)
+{
+    double ratio = bound_us > 0 ? us / bound_us : 0;
     json_array_append_new(report->rows,
                           json_pack("{s:s, s:f, s:s, s:f, s:f, s:f}", "name", name, "us", us, "bound",
                                     bound_name ? bound_name : "", "bound_us", bound_us, "ratio", ratio,
                                     "aim", aim));
-    if (bound)
+    if (bound_us > 0)
         printf("%-52s %12.2f %12.2f %8.2f ", name, us, bound_us, ratio);
     else
         printf("%-52s %12.2f %12s %8s ", name, us, "", "");

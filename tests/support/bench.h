@@ -25,6 +25,10 @@ typedef void (*bench_fn)(void *user, size_t count);
 double bench_compare(bench_report *report, const char *name, const char *bound_name, bench_fn fn,
                      bench_fn bound, void *user, size_t count, int rounds, double aim);
 
+/* The same row for two numbers that were measured otherwise, in the same run. Returns the ratio. */
+double bench_pair(bench_report *report, const char *name, const char *bound_name, double us, double bound_us,
+                  double aim);
+
 /* A row for a number that was measured otherwise. */
 void bench_note(bench_report *report, const char *name, double value, const char *unit);
 
