@@ -139,6 +139,45 @@ static void put_number(lc_canonical *form, const lc_tree *number)
         put(form, point + 1, span - head - 1);
 }
 
+/* The digits behind a point, from where they begin; the literal may have a point of its own among them. */
+static void add_digits(const decimal *d, size_t from, size_t count, lc_buffer *out)
+{
+    size_t seen = 0;
+    for (const char *at = d->first; at <= d->last; at++)
+        if (*at != '.' && seen++ >= from && seen <= from + count)
+            lc_buffer_byte(out, *at);
+}
+
+int lc_canonical_number(const lc_tree *number, lc_buffer *out)
+{
+    decimal d;
+    if (read_decimal(number, &d))
+        return LLMCACHE_INVALID;
+    if (!d.first)
+        return lc_buffer_byte(out, '0');
+    if (*number->text == '-')
+        lc_buffer_byte(out, '-');
+    if (d.power > 0 && d.power <= 20) {
+        size_t whole = (size_t)d.power;
+        add_digits(&d, 0, whole, out);
+        for (uint64_t i = d.count; i < whole; i++)
+            lc_buffer_byte(out, '0');
+        if (d.count > whole)
+            lc_buffer_byte(out, '.');
+        add_digits(&d, whole, d.count, out);
+    } else if (d.power <= 0 && d.power > -6) {
+        lc_buffer_text(out, "0.");
+        for (int64_t i = d.power; i < 0; i++)
+            lc_buffer_byte(out, '0');
+        add_digits(&d, 0, d.count, out);
+    } else {
+        lc_buffer_text(out, "0.");
+        add_digits(&d, 0, d.count, out);
+        lc_buffer_format(out, "e%lld", (long long)d.power);
+    }
+    return out->broken;
+}
+
 /* ---- Values ---------------------------------------------------------------------- */
 
 void lc_canonical_member(lc_canonical *form, const lc_tree *member)

@@ -25,6 +25,9 @@ void lc_canonical_member(lc_canonical *form, const lc_tree *member);
 void lc_canonical_value(lc_canonical *form, const lc_tree *value);
 void lc_canonical_bytes(lc_canonical *form, const void *bytes,
                         size_t size); /* with its length */
+/* Appends a number the one way that all its ways of writing share: 0.70 and 7e-1 as 0.7.
+ */
+int lc_canonical_number(const lc_tree *number, lc_buffer *out);
 /* Gives form->status; the digest is written when that is 0. */
 int lc_canonical_end(lc_canonical *form, unsigned char digest[LC_SHA256_SIZE]);
 
