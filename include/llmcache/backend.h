@@ -93,7 +93,8 @@ typedef struct llmcache_store_ops {
                   int64_t deadline_ms, uint64_t *removed, llmcache_error *err);
 
     /*
-     * Calls `fn` for each live entry of one part (records come with their vectors), in no order.
+     * Calls `fn` for each live entry of one part (records come with their vectors, exact entries with their
+     * shape, which `get` may leave out), in no order.
      * `space` NULL for all namespaces. `fn` may call `remove`. Damaged ones are skipped and counted in
      * *damaged (may be NULL).
      */

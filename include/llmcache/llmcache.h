@@ -374,6 +374,9 @@ typedef struct llmcache_entry {
     const char *embedder;   /* name of the embedding space, "" without a vector */
     const float *vector;    /* unit length, NULL without a vector */
     size_t dimension;       /* number of floats in vector */
+    const char *shape;      /* what the request's fields were, for llmcache_explain and llmcache_lint: lines of
+                               text, prompts as digests. Exact entries only, "" or NULL where it is not known
+                               (older entries, and entries that memory answered) */
 } llmcache_entry;
 
 /* Return 0 to go on, anything else to stop. */

@@ -157,7 +157,9 @@ int lc_request_controls(const llmcache_request *request, lc_controls *controls, 
                      llmcache_error *err);
 
 struct lc_sha256;
-/* Adds the headers that change the answer, in an order of their own. */
+/* The names of the headers that change the answer, one by one; NULL behind the last. */
+const char *lc_shaping_header(size_t which);
+/* Adds them to a hash, in an order of their own. */
 void lc_hash_shaping(const llmcache_request *request, struct lc_sha256 *hash);
 
 /* fingerprint.c: exact key and partition from the question that was read. */
@@ -226,9 +228,14 @@ int lc_pass_through(lc_job *job, llmcache_error *err);
 int lc_ask_provider(lc_job *job, const llmcache_request *request, size_t max_bytes,
                     const llmcache_sink *sink, const int *status, llmcache_error *err);
 
-/* remember.c: keeps an entry in the store, in memory and in the index. 0 when the store has it. */
-int lc_remember(llmcache *cache, lc_entry *entry, const float *vector, size_t dimension,
-                llmcache_error *err);
+/* remember.c: keeps an entry in the store, in memory and in the index. 0 when the store has it. The shape
+ * (may be "") goes to the store only. */
+int lc_remember(llmcache *cache, lc_entry *entry, const char *shape, const float *vector,
+                size_t dimension, llmcache_error *err);
+
+/* request_shape.c: what the request's fields were, to be kept with its answer. 0, or LLMCACHE_MEMORY. */
+int lc_request_shape(const llmcache *cache, lc_protocol protocol, int anthropic,
+                     const llmcache_request *request, lc_buffer *shape);
 
 /* reply.c: serves job->entry to the sink, whole or as a stream. */
 int lc_reply_entry(lc_job *job, llmcache_error *err);

@@ -126,7 +126,12 @@ static void keep(errand *e, lc_landing *landing, const lc_answer_facts *facts, s
         lc_count_word(&cache->counts.not_stored, landing->why);
         return;
     }
-    lc_remember(cache, landing->entry, e->vector, e->dimension, NULL);
+    lc_buffer shape;
+    lc_buffer_init(&shape, 0);
+    lc_request_shape(cache, e->protocol, e->anthropic, &e->request, &shape);
+    lc_remember(cache, landing->entry, shape.broken || !shape.data ? "" : shape.data, e->vector,
+                e->dimension, NULL);
+    lc_buffer_done(&shape);
     if (e->has_raw)
         lc_memory_cache_alias(cache->memory, e->raw, landing->entry, 0, e->form, 1);
     lc_count_add(&cache->counts.stored, 1);

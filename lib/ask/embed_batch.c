@@ -129,7 +129,7 @@ static int keep_one(void *user, size_t position, const char *body, size_t size)
         return LLMCACHE_MEMORY;
     if (job->controls.no_store || size > (size_t)job->cache->settings.max_answer_bytes)
         return 0;
-    lc_remember(job->cache, b->entries[position], NULL, 0, NULL);
+    lc_remember(job->cache, b->entries[position], "", NULL, 0, NULL);
     lc_count_add(&job->cache->counts.stored, 1);
     return 0;
 }

@@ -8,7 +8,9 @@
 int lc_copy_entry(void *user, const llmcache_entry *facts)
 {
     lc_entry **slot = user;
-    *slot = lc_entry_new(facts);
+    llmcache_entry answer = *facts;
+    answer.shape = ""; /* explains, and does not answer: memory need not hold it */
+    *slot = lc_entry_new(&answer);
     return 0;
 }
 

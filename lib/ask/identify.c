@@ -15,6 +15,12 @@
 /* Headers that change the answer besides the credential; their values go into the keys. */
 static const char *const shaping[] = {"openai-organization", "openai-project", "openai-beta",
                                       "anthropic-version", "anthropic-beta"};
+
+const char *lc_shaping_header(size_t which)
+{
+    return which < sizeof shaping / sizeof *shaping ? shaping[which] : NULL;
+}
+
 static int among(const char *name, const char *const *names, size_t count)
 {
     for (size_t i = 0; i < count; i++)

@@ -28,10 +28,11 @@ int64_t lc_ttl_ms(const lc_job *job)
     return shorter && lc_is_about_now(job) ? settings->volatile_ttl_ms : settings->ttl_ms;
 }
 
-int lc_remember(llmcache *cache, lc_entry *entry, const float *vector, size_t dimension,
-                llmcache_error *err)
+int lc_remember(llmcache *cache, lc_entry *entry, const char *shape, const float *vector,
+                size_t dimension, llmcache_error *err)
 {
     llmcache_entry facts = entry->facts;
+    facts.shape = shape;
     int parts = LLMCACHE_PART_PROMPT;
     if (vector) {
         facts.vector = vector;

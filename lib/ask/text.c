@@ -276,8 +276,9 @@ static void embed(lc_job *job)
 static int put(lc_text_ask *ask, const char *answer, llmcache_error *err)
 {
     lc_job *job = &ask->job;
-    lc_buffer body;
+    lc_buffer body, shape;
     lc_entry *entry = NULL;
+    lc_buffer_init(&shape, 0);
     lc_buffer_init(&body, (size_t)job->cache->settings.max_answer_bytes);
     int code = lc_text_fingerprint(ask, err);
     if (!code)
@@ -289,11 +290,14 @@ static int put(lc_text_ask *ask, const char *answer, llmcache_error *err)
         code = lc_fail_memory(err);
     if (!code) {
         embed(job);
-        code = lc_remember(job->cache, entry, job->vector, job->dimension, err);
+        lc_request_shape(job->cache, job->protocol, job->anthropic, job->request, &shape);
+        code = lc_remember(job->cache, entry, shape.broken || !shape.data ? "" : shape.data, job->vector,
+                           job->dimension, err);
     }
     if (!code)
         lc_count_add(&job->cache->counts.stored, 1);
     lc_entry_unref(entry);
+    lc_buffer_done(&shape);
     lc_buffer_done(&body);
     return code;
 }

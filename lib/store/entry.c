@@ -6,10 +6,11 @@
 #include "store/memory_cache.h"
 #include "store/store.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* The texts of an entry, in the order they are laid out. */
-#define TEXT_COUNT 6
+#define TEXT_COUNT 7
 static void texts_of(llmcache_entry *facts, const char **texts[TEXT_COUNT])
 {
     texts[0] = &facts->space;
@@ -18,6 +19,23 @@ static void texts_of(llmcache_entry *facts, const char **texts[TEXT_COUNT])
     texts[3] = &facts->question;
     texts[4] = &facts->tags;
     texts[5] = &facts->embedder;
+    texts[6] = &facts->shape;
+}
+
+const char *lc_entry_shape(const llmcache_entry *entry)
+{
+    int has = !entry->struct_size ||
+              entry->struct_size >= offsetof(llmcache_entry, shape) + sizeof entry->shape;
+    return has && entry->shape ? entry->shape : "";
+}
+
+/* Programs built against an older header hand in a shorter struct. */
+static llmcache_entry whole_entry(const llmcache_entry *from)
+{
+    llmcache_entry whole = {.struct_size = sizeof whole};
+    int shorter = from->struct_size && from->struct_size < sizeof whole;
+    memcpy(&whole, from, shorter ? from->struct_size : sizeof whole);
+    return whole;
 }
 
 /* Bytes of the whole allocation; 0 when they cannot be counted. */
@@ -44,7 +62,7 @@ static char *lay(char *at, const void *bytes, size_t size)
 
 static lc_entry *make(const llmcache_entry *from, int with_vector)
 {
-    llmcache_entry facts = *from;
+    llmcache_entry facts = whole_entry(from);
     const char **texts[TEXT_COUNT];
     size_t lengths[TEXT_COUNT];
     texts_of(&facts, texts);

@@ -22,19 +22,23 @@ enum kind { TEXT, NUMBER, FLAGS, SIZE, DIGEST };
 typedef struct field {
     const char *name;
     enum kind kind;
-    int record; /* of records only: all of them or none */
+    enum { ALWAYS, RECORD, /* of records only: all of them or none */
+           ENTRY           /* of exact entries only, and only since a later version */
+    } where;
     size_t offset;
 } field;
 
-#define FIELD(member, kind, record) {#member, kind, record, offsetof(llmcache_entry, member)}
+#define FIELD(member, kind, where) {#member, kind, where, offsetof(llmcache_entry, member)}
 static const field fields[] = {
-    FIELD(space, TEXT, 0),         FIELD(protocol, TEXT, 0),      FIELD(model, TEXT, 0),
-    FIELD(question, TEXT, 0),      FIELD(tags, TEXT, 0),          FIELD(fingerprint, DIGEST, 0),
-    FIELD(partition, DIGEST, 0),   FIELD(created_ms, NUMBER, 0),  FIELD(expires_ms, NUMBER, 0),
-    FIELD(stale_ms, NUMBER, 0),
-    FIELD(model_ms, NUMBER, 0),    FIELD(input_tokens, NUMBER, 0), FIELD(output_tokens, NUMBER, 0),
-    FIELD(cost_nano, NUMBER, 0),  FIELD(flags, FLAGS, 0),        FIELD(body_size, SIZE, 0),     FIELD(embedder, TEXT, 1),
-    FIELD(dimension, SIZE, 1),
+    FIELD(space, TEXT, ALWAYS), FIELD(protocol, TEXT, ALWAYS), FIELD(model, TEXT, ALWAYS),
+    FIELD(question, TEXT, ALWAYS), FIELD(tags, TEXT, ALWAYS),
+    FIELD(fingerprint, DIGEST, ALWAYS), FIELD(partition, DIGEST, ALWAYS),
+    FIELD(created_ms, NUMBER, ALWAYS), FIELD(expires_ms, NUMBER, ALWAYS),
+    FIELD(stale_ms, NUMBER, ALWAYS), FIELD(model_ms, NUMBER, ALWAYS),
+    FIELD(input_tokens, NUMBER, ALWAYS), FIELD(output_tokens, NUMBER, ALWAYS),
+    FIELD(cost_nano, NUMBER, ALWAYS), FIELD(flags, FLAGS, ALWAYS),
+    FIELD(body_size, SIZE, ALWAYS), FIELD(embedder, TEXT, RECORD),
+    FIELD(dimension, SIZE, RECORD), FIELD(shape, TEXT, ENTRY),
 };
 #undef FIELD
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
@@ -73,7 +77,9 @@ int lc_facts_write(const llmcache_entry *entry, int with_record, lc_buffer *out)
     lc_entry_id(entry->fingerprint, id);
     lc_buffer_format(out, "{\"version\":%d,\"id\":\"%s\"", FACTS_VERSION, id);
     for (int i = 0; i < FIELD_COUNT; i++) {
-        if (fields[i].record && !with_record)
+        if (fields[i].where == RECORD ? !with_record : fields[i].where == ENTRY && with_record)
+            continue;
+        if (fields[i].where == ENTRY && !*lc_entry_shape(entry))
             continue;
         lc_buffer_format(out, ",\"%s\":", fields[i].name);
         write_value(&fields[i], entry, out);
@@ -279,7 +285,8 @@ static int complete(const llmcache_entry *entry, unsigned seen)
 {
     unsigned always = SEEN_VERSION | SEEN_ID, record = 0;
     for (int i = 0; i < FIELD_COUNT; i++)
-        *(fields[i].record ? &record : &always) |= 1u << i;
+        if (fields[i].where != ENTRY)
+            *(fields[i].where == RECORD ? &record : &always) |= 1u << i;
     char id[LLMCACHE_ID_SIZE];
     lc_entry_id(entry->fingerprint, id);
     return (seen & always) == always && ((seen & record) == record || !(seen & record)) &&
@@ -293,7 +300,7 @@ int lc_facts_read(const char *line, size_t size, llmcache_entry *entry, char **m
     if (!strings)
         return lc_fail_memory(err);
     reader r = {.at = line, .end = line + size, .free = strings};
-    llmcache_entry facts = {.struct_size = sizeof facts, .embedder = ""};
+    llmcache_entry facts = {.struct_size = sizeof facts, .embedder = "", .shape = ""};
     unsigned seen = 0;
     if (!lc_utf8_valid(line, size) || !read_object(&r, &facts, &seen) || !complete(&facts, seen)) {
         lc_free(strings);

@@ -103,7 +103,9 @@ static int drop(memory_store *store, int part, const llmcache_key *key)
 
 static int put_part(memory_store *store, int part, const llmcache_entry *facts, llmcache_error *err)
 {
-    lc_entry *entry = part == LLMCACHE_PART_EMBED ? lc_entry_new_record(facts) : lc_entry_new(facts);
+    llmcache_entry kept = *facts;
+    kept.shape = part == LLMCACHE_PART_PROMPT ? lc_entry_shape(facts) : "";
+    lc_entry *entry = part == LLMCACHE_PART_EMBED ? lc_entry_new_record(&kept) : lc_entry_new(&kept);
     if (!entry)
         return lc_fail_memory(err);
     lc_shelves *shelves = shelves_of(store, part);

@@ -228,6 +228,8 @@ static const char *const steps[] = {
     "INSERT INTO totals VALUES(4, 0);"
     "CREATE TABLE observation_cache(" FACTS " body TEXT NOT NULL);"
     INDEXES("observation_cache") WATCH("observation_cache", "4"),
+
+    "ALTER TABLE prompt_cache ADD COLUMN shape TEXT NOT NULL DEFAULT '';",
 };
 
 /* The file's version; an error when it is not ours to touch. */

@@ -16,7 +16,7 @@
 
 enum column {
     SPACE, FINGERPRINT, PARTITION, PROTOCOL, MODEL, QUESTION, TAGS, CREATED, EXPIRES, MODEL_MS,
-    INPUT, OUTPUT, STALE, COST, FLAGS, CHECKSUM, BODY, EMBEDDER, VECTOR, ID
+    INPUT, OUTPUT, STALE, COST, FLAGS, CHECKSUM, BODY, EMBEDDER, VECTOR, SHAPE, ID
 };
 
 #define PUT_COMMON                                                                             \
@@ -28,12 +28,13 @@ enum column {
     " cost_nano=excluded.cost_nano, flags=excluded.flags, checksum=excluded.checksum,"         \
     " body=excluded.body"
 
-/* One row of statements: the same for all parts but for the table and what a record has more. */
-#define STATEMENTS(table, more, marks, update, none)                                           \
-    [LC_SQL_GET] = "SELECT " COMMON more none ", id FROM " table " WHERE fingerprint=?1 AND space=?2", \
-    [LC_SQL_GET_HEAD] = "SELECT " COMMON more none ", id FROM " table                          \
+/* One row of statements: the same for all parts but for the table, what each has more, and what is read of
+ * it for an answer and for a list. */
+#define STATEMENTS(table, more, marks, update, answered, listed)                               \
+    [LC_SQL_GET] = "SELECT " COMMON answered " FROM " table " WHERE fingerprint=?1 AND space=?2", \
+    [LC_SQL_GET_HEAD] = "SELECT " COMMON answered " FROM " table                               \
                         " WHERE fingerprint BETWEEN ?1 AND ?2 AND space=?3",                   \
-    [LC_SQL_PAGE] = "SELECT " COMMON more none ", id FROM " table                              \
+    [LC_SQL_PAGE] = "SELECT " COMMON listed " FROM " table                                     \
                     " WHERE id > ?1 AND (?2 IS NULL OR space=?2) ORDER BY id LIMIT ?3",        \
     [LC_SQL_PUT] = "INSERT INTO " table "(" COMMON more ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9," \
                    "?10,?11,?12,?13,?14,?15,?16,?17" marks ")" PUT_COMMON update,                      \
@@ -49,12 +50,14 @@ enum column {
     [LC_SQL_PAGES] = "PRAGMA page_count", [LC_SQL_FREE_PAGES] = "PRAGMA freelist_count"
 
 static const char *const sql[LC_SQL_PARTS][LC_SQL_COUNT] = {
-    {STATEMENTS("prompt_cache", "", "", "", ", '', NULL"),
+    {STATEMENTS("prompt_cache", ", shape", ",?18", ", shape=excluded.shape",
+                ", '', NULL, '', id", ", '', NULL, shape, id"),
      [LC_SQL_TOTAL] = "SELECT rows FROM totals WHERE part = 1"},
     {STATEMENTS("embed_cache", ", embedder, vector", ",?18,?19",
-                ", embedder=excluded.embedder, vector=excluded.vector", ""),
+                ", embedder=excluded.embedder, vector=excluded.vector",
+                ", embedder, vector, '', id", ", embedder, vector, '', id"),
      [LC_SQL_TOTAL] = "SELECT rows FROM totals WHERE part = 2"},
-    {STATEMENTS("observation_cache", "", "", "", ", '', NULL"),
+    {STATEMENTS("observation_cache", "", "", "", ", '', NULL, '', id", ", '', NULL, '', id"),
      [LC_SQL_TOTAL] = "SELECT rows FROM totals WHERE part = 4"},
 };
 
@@ -177,6 +180,8 @@ void lc_sqlite_bind_entry(sqlite3_stmt *statement, int part, const llmcache_entr
         sqlite3_bind_text(statement, EMBEDDER + 1, entry->embedder, -1, SQLITE_STATIC);
         sqlite3_bind_blob64(statement, VECTOR + 1, entry->vector,
                             entry->dimension * sizeof *entry->vector, SQLITE_STATIC);
+    } else if (part == LLMCACHE_PART_PROMPT) {
+        sqlite3_bind_text(statement, EMBEDDER + 1, lc_entry_shape(entry), -1, SQLITE_STATIC);
     }
 }
 
@@ -226,9 +231,10 @@ static int read_texts(sqlite3_stmt *statement, llmcache_entry *entry)
             return LLMCACHE_CORRUPT;
     entry->space = text_at(statement, SPACE);
     entry->embedder = text_at(statement, EMBEDDER);
+    entry->shape = text_at(statement, SHAPE);
     entry->body = (const char *)sqlite3_column_text(statement, BODY);
     entry->body_size = (size_t)sqlite3_column_bytes(statement, BODY);
-    return entry->space && entry->embedder && entry->body ? 0 : LLMCACHE_CORRUPT;
+    return entry->space && entry->embedder && entry->shape && entry->body ? 0 : LLMCACHE_CORRUPT;
 }
 
 static void read_numbers(sqlite3_stmt *statement, llmcache_entry *entry, lc_sqlite_row *row)

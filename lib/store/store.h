@@ -46,6 +46,9 @@ int lc_facts_write(const llmcache_entry *entry, int with_record, struct lc_buffe
 int lc_facts_read(const char *line, size_t size, llmcache_entry *entry, char **memory,
                   llmcache_error *err);
 
+/* The entry's shape; "" also for one made by a program that knows no shapes. */
+const char *lc_entry_shape(const llmcache_entry *entry);
+
 /* id (head of the fingerprint) */
 void lc_entry_id(const unsigned char fingerprint[LLMCACHE_FINGERPRINT_SIZE],
                  char id[LLMCACHE_ID_SIZE]);

@@ -72,7 +72,8 @@ llmcache_entry entry_of(const llmcache_key *key, int version)
                             .output_tokens = 4096,
                             .flags = LLMCACHE_ENTRY_NO_USAGE,
                             .embedder = "local:test",
-                            .dimension = DIM};
+                            .dimension = DIM,
+                            .shape = "model 'm\nmessages[0].content ~2=aa=bb==\n"};
     memcpy(entry.fingerprint, key->fingerprint, sizeof entry.fingerprint);
     fill(key->fingerprint[0], entry.partition, sizeof entry.partition);
     lc_entry_id(entry.fingerprint, entry.id);
@@ -182,8 +183,10 @@ uint64_t take(const llmcache_key *keys, size_t count, int parts)
 static int step(void *user, const llmcache_entry *entry)
 {
     walk *w = user;
-    if (w->wanted && strcmp(w->wanted->id, entry->id) == 0)
+    if (w->wanted && strcmp(w->wanted->id, entry->id) == 0) {
         same(w->wanted, entry, w->part);
+        cr_assert_str_eq(entry->shape, w->part == LLMCACHE_PART_PROMPT ? w->wanted->shape : "");
+    }
     w->count++;
     if (w->removing) {
         llmcache_key key = {.space = entry->space};

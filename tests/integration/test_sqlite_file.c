@@ -142,12 +142,37 @@ Test(sqlite_file, has_the_schema_it_says)
     const char *path = test_format("%s/cache.db", test_folder());
     lc_store store = open_uri(test_format("sqlite:%s", path));
     cr_assert_eq(put(&store, 1), 0);
-    cr_assert_eq(number_in(path, "PRAGMA user_version"), 2);
+    cr_assert_eq(number_in(path, "PRAGMA user_version"), 3);
     cr_assert_eq(number_in(path, "PRAGMA application_id"), 0x4c4c4d43);
     cr_assert_eq(number_in(path, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'"), 1);
     cr_assert_eq(number_in(path, "SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%WITHOUT ROWID%'"), 0);
     cr_assert_eq(number_in(path, "SELECT count(*) FROM prompt_cache WHERE body LIKE 'bbb%'"), 1,
                  "readable with the shell");
+    lc_store_close(&store);
+}
+
+static int shape_is_empty(void *user, const llmcache_entry *entry)
+{
+    *(int *)user += entry->shape && !*entry->shape;
+    return 0;
+}
+
+/* A file from before entries had shapes: all of it is still there, and new ones get theirs. */
+Test(sqlite_file, entries_without_a_shape_stay)
+{
+    const char *path = test_format("%s/cache.db", test_folder());
+    lc_store store = open_uri(test_format("sqlite:%s", path));
+    cr_assert_eq(put(&store, 1), 0);
+    lc_store_close(&store);
+    run_in(path, "ALTER TABLE prompt_cache DROP COLUMN shape; PRAGMA user_version=2");
+    store = open_uri(test_format("sqlite:%s", path));
+    llmcache_error err;
+    int empty = 0;
+    cr_assert_eq(store.ops.each(store.self, LLMCACHE_PART_PROMPT, NULL, 0, shape_is_empty, &empty, NULL,
+                                &err), 0, "%s", err.message);
+    cr_assert_eq(empty, 1);
+    cr_assert_eq(put(&store, 2), 0);
+    cr_assert_eq(number_in(path, "PRAGMA user_version"), 3);
     lc_store_close(&store);
 }
 

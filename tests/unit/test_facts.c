@@ -24,7 +24,8 @@ static llmcache_entry sample(void)
                             .output_tokens = 0,
                             .flags = LLMCACHE_ENTRY_NO_USAGE,
                             .embedder = "local:x",
-                            .dimension = 384};
+                            .dimension = 384,
+                            .shape = "model 'm\"1\\\ntemperature 0.7\n"};
     for (int i = 0; i < LLMCACHE_FINGERPRINT_SIZE; i++) {
         entry.fingerprint[i] = (unsigned char)(i * 7 + 1);
         entry.partition[i] = (unsigned char)(255 - i);
@@ -70,6 +71,7 @@ Test(facts, come_back_as_they_went)
         cr_assert_str_eq(back.id, "01080f161d242b323940");
         cr_assert_str_eq(back.embedder, record ? "local:x" : "");
         cr_assert_eq(back.dimension, record ? 384u : 0u);
+        cr_assert_str_eq(back.shape, record ? "" : entry.shape);
         lc_free(memory);
         lc_free(line);
     }
@@ -110,6 +112,25 @@ Test(facts, of_a_later_version_may_say_more)
     lc_free(memory);
     lc_free(line);
     lc_buffer_done(&more);
+}
+
+/* Entries were kept before they had shapes. */
+Test(facts, without_a_shape)
+{
+    llmcache_entry entry = sample(), back;
+    llmcache_error err;
+    entry.shape = "";
+    char *line = line_of(&entry, 0), *memory;
+    cr_assert_null(strstr(line, "shape"));
+    cr_assert_eq(lc_facts_read(line, strlen(line), &back, &memory, &err), 0);
+    cr_assert_str_eq(back.shape, "");
+    lc_free(memory);
+    lc_free(line);
+    /* One that a program without shapes hands in. */
+    entry.struct_size = offsetof(llmcache_entry, shape);
+    entry.shape = (const char *)1;
+    cr_assert_str_eq(lc_entry_shape(&entry), "");
+    lc_free(line = line_of(&entry, 0));
 }
 
 static int reads(const char *line, size_t size)
