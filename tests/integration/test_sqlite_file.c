@@ -225,7 +225,7 @@ Test(sqlite_file, a_step_that_fails_changes_nothing)
 
 /* Back to what the version before left behind: no observations. */
 static const char as_version_one[] =
-    "DROP TABLE observation_cache; DELETE FROM totals WHERE part = 4; PRAGMA user_version=1";
+    "DROP TABLE observation_cache; DELETE FROM totals WHERE part = 4; ALTER TABLE prompt_cache DROP COLUMN shape; PRAGMA user_version=1";
 
 Test(sqlite_file, a_file_of_version_one_keeps_its_answers_and_takes_observations)
 {
@@ -235,7 +235,7 @@ Test(sqlite_file, a_file_of_version_one_keeps_its_answers_and_takes_observations
     lc_store_close(&store);
     run_in(path, as_version_one);
     store = open_uri(test_format("sqlite:%s", path));
-    cr_assert_eq(number_in(path, "PRAGMA user_version"), 2);
+    cr_assert_eq(number_in(path, "PRAGMA user_version"), 3);
     cr_assert_eq(number_in(path, "SELECT count(*) FROM prompt_cache"), 1);
     cr_assert_eq(number_in(path, "SELECT rows FROM totals WHERE part = 2"), 1);
     llmcache_error err;
