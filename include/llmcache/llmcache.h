@@ -334,12 +334,28 @@ LLMCACHE_EXPORT int llmcache_doctor(llmcache *cache, char **json, llmcache_error
 /* ---- Looking inside and managing --------------------------------------------------------------- */
 
 /*
- * What would happen to this question, without asking the model or changing anything: layer,
- * candidate, similarity, threshold, and why not. One JSON object; free with llmcache_free.
+ * What would happen to this question, without asking the model or changing anything. One JSON object; free with
+ * llmcache_free. Its members:
+ *   source    "exact", "semantic" or "model"; summary: the same and why, as a sentence
+ *   question, namespace, protocol, model, base, id
+ *   exact     hit; with one: entry; without: why, and sibling, the kept answer whose request is nearest, with
+ *             differs: the fields (field, kind, here, there, from, to) in which it differs
+ *   semantic  hit, threshold, threshold_from, why; candidates: the nearest, each with similarity, score,
+ *             rules (rule, outcome, detail), serves, why
+ *   stores    kept, ttl_ms (0: never expires), ttl_from, by_meaning: what would become of the model's answer
+ * Each `says` is a sentence for people. Only the question's own namespace is looked at. To find the sibling
+ * the whole of it may be read (for 3 s at most; then complete is false).
  */
 LLMCACHE_EXPORT int llmcache_explain(llmcache *cache, const char *question,
                                      const llmcache_ask_options *options, char **json,
                                      llmcache_error *err);
+
+/*
+ * The same for a whole protocol request, as llmcache_call would take it. `space` is the namespace to look in,
+ * NULL for the one that its headers give. A request that is passed on uncached has cacheable false and why.
+ */
+LLMCACHE_EXPORT int llmcache_explain_call(llmcache *cache, const llmcache_request *request,
+                                          const char *space, char **json, llmcache_error *err);
 
 #define LLMCACHE_FINGERPRINT_SIZE 32
 #define LLMCACHE_ID_SIZE 21 /* 20 hexadecimal digits, the head of the fingerprint, and the NUL */

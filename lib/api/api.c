@@ -4,6 +4,7 @@
  */
 #include "api/answer.h"
 #include "api/options.h"
+#include "ask/explain.h"
 #include "ask/manage.h"
 #include "ask/metrics.h"
 #include "ask/open.h"
@@ -77,14 +78,19 @@ int llmcache_ask(llmcache *cache, const char *question, const llmcache_ask_optio
     return code;
 }
 
+static int lacks_part(const llmcache_request *request)
+{
+    return !request->method || !request->target || (request->body_size && !request->body) ||
+           (request->header_count && !request->headers);
+}
+
 int llmcache_call(llmcache *cache, const llmcache_request *request, const llmcache_sink *sink,
                   llmcache_error *err)
 {
     lc_job job;
     if (!cache || !request || !sink || !sink->begin || !sink->write)
         return missing(err, !cache ? "cache" : !request ? "request" : "sink, begin and write");
-    if (!request->method || !request->target || (request->body_size && !request->body) ||
-        (request->header_count && !request->headers))
+    if (lacks_part(request))
         return missing(err, "method, target, headers and body");
     lc_job_init(&job, cache, request, sink);
     int code = lc_job_run(&job, err);
@@ -142,6 +148,16 @@ int llmcache_explain(llmcache *cache, const char *question, const llmcache_ask_o
     if (!cache || !question || !json)
         return missing(err, !cache ? "cache" : !question ? "question" : "json");
     return lc_text_explain(cache, question, options, json, err);
+}
+
+int llmcache_explain_call(llmcache *cache, const llmcache_request *request, const char *space,
+                          char **json, llmcache_error *err)
+{
+    if (!cache || !request || !json)
+        return missing(err, !cache ? "cache" : !request ? "request" : "json");
+    if (lacks_part(request))
+        return missing(err, "method, target, headers and body");
+    return lc_explain_call(cache, request, space, json, err);
 }
 
 int llmcache_each(llmcache *cache, const llmcache_filter *filter, llmcache_entry_fn fn, void *user,

@@ -63,22 +63,28 @@ static void take_body_controls(lc_job *job)
         job->has_raw = 0;
 }
 
+int lc_job_read(lc_job *job, llmcache_error *err)
+{
+    int code = lc_question_read(job->protocol, job->request->body, job->request->body_size,
+                                job->cache->key_fields, &job->question, err);
+    if (code)
+        return code;
+    job->has_question = 1;
+    take_body_controls(job);
+    if (!job->question.cacheable)
+        job->why = job->question.why_uncacheable ? job->question.why_uncacheable : "uncacheable";
+    return 0;
+}
+
 /* 1 when the question can be looked up; 0 when it is to be passed on, with job->why. */
 static int read_question(lc_job *job)
 {
     if (job->protocol == LC_PROTOCOL_NONE)
         return 0;
-    int code = lc_question_read(job->protocol, job->request->body, job->request->body_size,
-                                job->cache->key_fields, &job->question, NULL);
-    if (code) {
+    int code = lc_job_read(job, NULL);
+    if (code)
         job->why = code == LLMCACHE_MEMORY ? "memory" : "unreadable";
-        return 0;
-    }
-    job->has_question = 1;
-    take_body_controls(job);
-    if (!job->question.cacheable)
-        job->why = job->question.why_uncacheable ? job->question.why_uncacheable : "uncacheable";
-    return job->question.cacheable;
+    return !code && job->question.cacheable;
 }
 
 /* ---- Sharing a flight ------------------------------------------------------------------------ */

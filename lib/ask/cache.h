@@ -143,6 +143,9 @@ typedef struct lc_job {
 int lc_job_run(lc_job *job, llmcache_error *err);
 void lc_job_done(lc_job *job);
 
+/* Reads the body into job->question, its controls too; job->why where it must not be cached. */
+int lc_job_read(lc_job *job, llmcache_error *err);
+
 /* identify.c: protocol, service, controls from headers, digest of the raw bytes. */
 int lc_identify(lc_job *job, llmcache_error *err);
 
