@@ -109,76 +109,12 @@ int ask_explain(cli_session *cli, const char *question,
     char *json;
     if (llmcache_explain(cli->cache, question, options, &json, &err))
         return cli_fail(cli, &err);
-    *explained = json_loads(json, JSON_ALLOW_NUL, NULL);
-    llmcache_free(json);
+    return ask_read_explained(cli, json, explained);
+}
+
+int ask_read_explained(const cli_session *cli, char *take_json, json_t **explained)
+{
+    *explained = json_loads(take_json, JSON_ALLOW_NUL, NULL);
+    llmcache_free(take_json);
     return *explained ? CLI_OK : cli_usage(cli, "the explanation could not be read");
-}
-
-/* What each rule that refused it said. */
-static void print_refusals(FILE *to, const json_t *candidate)
-{
-    size_t i;
-    json_t *rule;
-    json_array_foreach(json_object_get(candidate, "rules"), i, rule)
-    {
-        const char *outcome = json_string_value(json_object_get(rule, "outcome"));
-        const char *word = json_string_value(json_object_get(rule, "rule"));
-        const char *detail = json_string_value(json_object_get(rule, "detail"));
-        if (!outcome || !word || strcmp(outcome, "veto") != 0)
-            continue;
-        fprintf(to, "%24s %s: ", "", word);
-        print_text(to, detail ? detail : "");
-        fputc('\n', to);
-    }
-}
-
-static void print_candidates(FILE *to, const json_t *candidates)
-{
-    size_t i;
-    json_t *candidate;
-    json_array_foreach(candidates, i, candidate)
-    {
-        const char *question = json_string_value(json_object_get(candidate, "question"));
-        const char *id = json_string_value(json_object_get(candidate, "id"));
-        fprintf(to, "    %-6s %.4f  %s  ",
-                json_is_true(json_object_get(candidate, "serves")) ? "serves" : "no",
-                json_number_value(json_object_get(candidate, "similarity")), id ? id : "");
-        print_text(to, question ? question : "(gone)");
-        fputc('\n', to);
-        print_refusals(to, candidate);
-    }
-}
-
-/* One line a member; nested ones are indented below their name. */
-static void print_member(FILE *to, const char *name, const json_t *value, int depth)
-{
-    const char *key;
-    json_t *inner;
-    fprintf(to, "%*s%-*s ", depth * 2, "", 20 - depth * 2, name);
-    if (json_is_object(value) && json_object_size(value)) {
-        fputc('\n', to);
-        json_object_foreach((json_t *)(uintptr_t)value, key, inner)
-            print_member(to, key, inner, depth + 1);
-        return;
-    }
-    if (json_is_array(value) && strcmp(name, "candidates") == 0) {
-        fputc('\n', to);
-        print_candidates(to, value);
-        return;
-    }
-    char *text =
-        json_is_string(value)
-            ? NULL
-            : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-    print_text(to, json_is_string(value) ? json_string_value(value) : text ? text : "?");
-    fputc('\n', to);
-    free(text);
-}
-
-void ask_print_explained(FILE *to, const json_t *explained)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)explained, key, value)
-        print_member(to, key, value, 0);
 }

@@ -27,6 +27,10 @@ int ask_options(const cli_session *cli, llmcache_ask_options *options);
  * reference. */
 int ask_explain(cli_session *cli, const char *question,
                 const llmcache_ask_options *options, json_t **explained);
+/* Reads such an object, and frees its text. */
+int ask_read_explained(const cli_session *cli, char *take_json, json_t **explained);
+
+/* cli_explain.c: the same as lines for people. */
 void ask_print_explained(FILE *to, const json_t *explained);
 
 #endif

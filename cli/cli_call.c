@@ -163,14 +163,21 @@ static int exit_of_status(const cli_session *cli, int status)
     return status == 504 && cli_value(cli, "only-cached") ? CLI_NOT_FOUND : CLI_UPSTREAM;
 }
 
+static llmcache_request request_of(const cli_session *cli, llmcache_header headers[MAX_HEADERS],
+                                   const char *body, size_t size)
+{
+    return (llmcache_request){.struct_size = sizeof(llmcache_request), .method = "POST",
+                              .target = target_of(cli), .headers = headers,
+                              .header_count = add_controls(cli, headers), .body = body,
+                              .body_size = size};
+}
+
 static int call(cli_session *cli, const char *body, size_t size)
 {
     llmcache_header headers[MAX_HEADERS];
     call_state state = {.cli = cli};
     llmcache_sink sink = {&state, on_begin, on_write};
-    llmcache_request request = {.struct_size = sizeof request, .method = "POST", .target = target_of(cli),
-                                .headers = headers, .header_count = add_controls(cli, headers),
-                                .body = body, .body_size = size};
+    llmcache_request request = request_of(cli, headers, body, size);
     llmcache_error err;
     int64_t start_us = live_now_us();
     live_wait(cli);
@@ -184,17 +191,39 @@ static int call(cli_session *cli, const char *body, size_t size)
     return exit_of_status(cli, state.status);
 }
 
+/* All that comes before the call; free *body. */
+static int prepare(cli_session *cli, char **body, size_t *size)
+{
+    int code = check(cli);
+    if (!code)
+        code = read_body(cli, body, size);
+    if (!code)
+        code = be_the_operator(cli);
+    return code ? code : cli_open(cli);
+}
+
+int call_explain(cli_session *cli, json_t **explained)
+{
+    llmcache_header headers[MAX_HEADERS];
+    llmcache_error err;
+    char *body = NULL, *json;
+    size_t size = 0;
+    int code = prepare(cli, &body, &size);
+    if (!code) {
+        llmcache_request request = request_of(cli, headers, body, size);
+        code = llmcache_explain_call(cli->cache, &request, NULL, &json, &err)
+                   ? cli_fail(cli, &err)
+                   : ask_read_explained(cli, json, explained);
+    }
+    free(body);
+    return code;
+}
+
 int call_run(cli_session *cli)
 {
     char *body = NULL;
     size_t size = 0;
-    int code = check(cli);
-    if (!code)
-        code = read_body(cli, &body, &size);
-    if (!code)
-        code = be_the_operator(cli);
-    if (!code)
-        code = cli_open(cli);
+    int code = prepare(cli, &body, &size);
     if (!code) {
         if (!cli_value(cli, "no-store"))
             live_catch_interrupt();

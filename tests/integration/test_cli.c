@@ -119,6 +119,20 @@ Test(cli, explain_changes_nothing)
     cr_assert(json_is_object(json_object_get(test_json(both.out), "explain")), "%s", both.out);
 }
 
+Test(cli, explain_names_the_field)
+{
+    run("ask", "--system", "Today is 2026-11-24", "一樣的問題");
+    test_run_result people = run("explain", "--system", "Today is 2026-11-25", "一樣的問題");
+    cr_expect_not_null(strstr(people.out, "messages[0].content (system) differs in a date at character 9"),
+                       "%s", people.out);
+    const char *body = "{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"system\",\"content\":"
+                       "\"Today is 2026-11-24\"},{\"role\":\"user\",\"content\":\"一樣的問題\"}]}";
+    test_run_result whole = run_with(body, NULL, "explain", "--json", "--body", "-", NULL);
+    cr_expect_str_eq(member(whole.out, "source"), "exact", "%s%s", whole.out, whole.err);
+    cr_expect_eq(run("explain", "--protocol", "smtp", "--body", "-").status, 2);
+    cr_expect_eq(run("explain", "--body", "/nowhere").status, 2);
+}
+
 /* ---- Managing ---------------------------------------------------------------------------------- */
 
 Test(cli, ls_get_rm)
