@@ -210,26 +210,6 @@ void handle_feedback(exchange *x)
     json_body_done(&body);
 }
 
-void handle_explain(exchange *x)
-{
-    llmcache_ask_options options;
-    llmcache_error err;
-    json_body body;
-    const char *question;
-    char *json;
-    if (json_body_read(x, &body))
-        return;
-    if (json_body_question(&body, &question, &options) == 0) {
-        if (llmcache_explain(x->server->cache, question, &options, &json, &err)) {
-            reply_failure(x, &err);
-        } else {
-            reply_send(x, 200, "application/json", NULL, json, strlen(json));
-            llmcache_free(json);
-        }
-    }
-    json_body_done(&body);
-}
-
 void handle_rebuild(exchange *x)
 {
     llmcache_error err;

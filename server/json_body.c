@@ -87,6 +87,56 @@ double json_body_number(json_body *body, const char *name, double low, double hi
     return absent;
 }
 
+/* ---- As they came --------------------------------------------------------------- */
+
+/* What jansson has read is JSON, so that only strings and brackets need a look. */
+static const char *past_string(const char *at)
+{
+    for (at++; *at != '"'; at++)
+        at += *at == '\\';
+    return at + 1;
+}
+
+static const char *past_space(const char *at)
+{
+    return at + strspn(at, " \t\r\n");
+}
+
+static const char *past_value(const char *at)
+{
+    int depth = 0;
+    do {
+        if (*at == '"') {
+            at = past_string(at);
+            continue;
+        }
+        depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
+        at++;
+    } while (depth > 0 || !strchr(",}] \t\r\n", *at));
+    return at;
+}
+
+const char *json_body_raw(const json_body *body, const char *name, size_t *size)
+{
+    size_t length = strlen(name);
+    const char *at = past_space(past_space(body->x->body.data) + 1);
+    while (*at == '"') {
+        const char *key = at + 1, *end = past_string(at);
+        const char *value = past_space(past_space(end) + 1);
+        at = past_value(value);
+        if ((size_t)(end - 1 - key) == length && memcmp(key, name, length) == 0) {
+            *size = (size_t)(at - value);
+            return value;
+        }
+        at = past_space(at);
+        if (*at == ',')
+            at = past_space(at + 1);
+    }
+    return NULL;
+}
+
+/* ---- Questions ------------------------------------------------------------------ */
+
 /* "a,b" or ["a", "b"]. */
 static const char *read_tags(json_body *body)
 {

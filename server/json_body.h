@@ -27,6 +27,9 @@ int json_body_flag(json_body *body, const char *name, int absent);
 double json_body_number(json_body *body, const char *name, double low, double high,
                         double absent);
 
+/* A member's bytes as they came, numbers digit by digit; NULL when there is none. */
+const char *json_body_raw(const json_body *body, const char *name, size_t *size);
+
 /* Sends the 422 unless one was sent. Returns -1. */
 int json_body_refuse(json_body *body, const char *name, const char *code,
                      const char *message);

@@ -20,6 +20,13 @@
 
 static const char ask_schema[] =
     "{\"type\":\"object\",\"required\":[\"question\"],\"properties\":{" ASK_FIELDS "}}";
+static const char explain_schema[] =
+    "{\"type\":\"object\",\"properties\":{" ASK_FIELDS ","
+    "\"body\":{\"type\":\"object\"},"
+    "\"protocol\":{\"enum\":[\"chat\",\"messages\",\"responses\",\"completions\",\"embeddings\"]},"
+    "\"target\":{\"type\":\"string\"},"
+    "\"headers\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}},"
+    "\"oneOf\":[{\"required\":[\"question\"]},{\"required\":[\"body\"]}]}";
 static const char any_schema[] = "{\"type\":\"object\"}";
 static const char purge_schema[] =
     "{\"type\":\"object\",\"properties\":{\"all\":{\"type\":\"boolean\"},"
@@ -62,7 +69,7 @@ const route routes[] = {
     {"POST", "/cache/feedback", handle_feedback, FOR_ADMIN, "Was an answer right?",
      feedback_schema},
     {"POST", "/cache/explain", handle_explain, FOR_ADMIN, "How the cache sees a question",
-     ask_schema},
+     explain_schema},
     {"POST", "/cache/judge", handle_judge, FOR_ADMIN,
      "What the cache would do with pairs of questions", judge_schema},
     {"POST", "/cache/rebuild", handle_rebuild, FOR_ADMIN, "Make the index anew", NULL},

@@ -35,9 +35,9 @@ void handle_entry(exchange *x);
 void handle_remove(exchange *x);
 void handle_purge(exchange *x);
 void handle_feedback(exchange *x);
-void handle_explain(exchange *x);
-void handle_judge(exchange *x);
+void handle_judge(exchange *x); /* handle_judge.c */
 void handle_rebuild(exchange *x);
+void handle_explain(exchange *x); /* handle_explain.c */
 void handle_openapi(exchange *x); /* openapi.c */
 
 /* The OpenAPI document of the table; free() it. NULL for want of memory. */

@@ -130,6 +130,43 @@ Test(server_cache, explain_and_rebuild)
     cr_expect_not_null(test_json(rebuilt.body));
 }
 
+static json_t *explained(const char *body)
+{
+    test_reply reply = test_server_post(&server, "/cache/explain", body);
+    cr_assert_eq(reply.status, 200, "%s: %d %s", body, reply.status, reply.body);
+    return json_object_get(test_json(reply.body), "exact");
+}
+
+#define ASKED "\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+
+/* Numbers must reach the library as they were written, or the request is another one. */
+Test(server_cache, explain_takes_whole_requests)
+{
+    static const char kept[] = "{\"temperature\":0.7,\"seed\":9007199254740993," ASKED "}";
+    start(NULL);
+    cr_assert_eq(test_server_post(&server, "/v1/chat/completions", kept).status, 200);
+    cr_expect(json_is_true(json_object_get(
+        explained(test_format("{\"x\":[\"]\\\"\"], \"body\" : %s ,\"target\":\"/v1/chat/completions\"}",
+                              kept)),
+        "hit")));
+    json_t *exact = explained("{\"protocol\":\"chat\",\"body\":{\"temperature\":0.8,"
+                              "\"seed\":9007199254740993," ASKED "}}");
+    json_t *field = json_array_get(
+        json_object_get(json_object_get(exact, "sibling"), "differs"), 0);
+    cr_expect_str_eq(json_string_value(json_object_get(field, "says")),
+                     "temperature is 0.8 here, 0.7 there");
+    exact = explained(test_format("{\"headers\":{\"Authorization\":\"Bearer other-key\"},\"body\":%s}",
+                                  kept));
+    cr_expect(json_is_null(json_object_get(exact, "sibling")), "another caller's namespace");
+    static const char *const wrong[] = {"{\"body\":{},\"question\":\"x\"}",
+                                        "{\"body\":{},\"protocol\":\"smtp\"}",
+                                        "{\"body\":{},\"target\":\"v1\"}",
+                                        "{\"body\":{},\"headers\":{\"a\":1}}",
+                                        "{\"body\":{},\"headers\":[]}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cr_expect_eq(test_server_post(&server, "/cache/explain", wrong[i]).status, 422, "%s", wrong[i]);
+}
+
 Test(server_cache, bad_queries_name_the_parameter)
 {
     static const struct {
