@@ -21,7 +21,8 @@ enum cli_exit {
     CLI_USAGE = 2,  /* a bad command line, setting or question; no provider configured */
     CLI_NOT_FOUND = 3, /* no such entry; with --only-cached: not cached */
     CLI_UPSTREAM =
-        4 /* the model's service answered with an error or could not be reached */
+        4, /* the model's service answered with an error or could not be reached */
+    CLI_UNMET = 5 /* tune: the bound cannot be met with these labels */
 };
 
 /* One flag of a command. Settings are flags of every command and need no row. */
@@ -106,7 +107,7 @@ int cli_usage(const cli_session *cli, const char *format, ...)
 /* ---- The commands, one file each ------------------------------------------------ */
 
 extern const cli_command cmd_ask, cmd_explain, cmd_stats, cmd_health, cmd_ls, cmd_get,
-    cmd_rm, cmd_purge, cmd_feedback, cmd_judge, cmd_index, cmd_model, cmd_doctor, cmd_settings, cmd_embed,
+    cmd_rm, cmd_purge, cmd_feedback, cmd_judge, cmd_tune, cmd_index, cmd_model, cmd_doctor, cmd_settings, cmd_embed,
     cmd_similarity, cmd_score;
 
 #endif

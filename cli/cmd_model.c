@@ -1,12 +1,12 @@
 /* llmcache-cli model: the encoder's models: which there are, getting one, checking one.
  */
 #include "cli_print.h"
+#include "cli_progress.h"
 
 #include <llmcache/model.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- Showing --------------------------------------------------------------------- */
 
@@ -91,40 +91,9 @@ static int info(cli_session *cli, const char *name)
 
 /* ---- Progress -------------------------------------------------------------------- */
 
-/* One line that is written over, on standard error, where that is a terminal. */
-typedef struct progress_line {
-    int shown;
-    int percent; /* as last written */
-    char step[32];
-} progress_line;
-
 static int show_progress(void *user, const char *step, uint64_t done, uint64_t total)
 {
-    progress_line *line = user;
-    int percent = total ? (int)((double)done * 100 / (double)total) : 0;
-    if (!isatty(STDERR_FILENO) ||
-        (line->shown && percent == line->percent && !strcmp(step, line->step)))
-        return 0;
-    char bar[31];
-    memset(bar, '.', sizeof bar - 1);
-    memset(bar, '#', (size_t)(percent < 100 ? percent : 100) * (sizeof bar - 1) / 100);
-    bar[sizeof bar - 1] = '\0';
-    if (total > 1000000)
-        fprintf(stderr, "\r%-12s [%s] %3d %% of %.1f MB ", step, bar, percent,
-                (double)total / 1e6);
-    else
-        fprintf(stderr, "\r%-12s [%s] %3d %%             ", step, bar, percent);
-    snprintf(line->step, sizeof line->step, "%s", step);
-    line->percent = percent;
-    line->shown = 1;
-    return 0;
-}
-
-static void end_progress(progress_line *line)
-{
-    if (line->shown)
-        fprintf(stderr, "\r%70s\r", "");
-    line->shown = 0;
+    return cli_progress_show(user, step, done, total, 1);
 }
 
 /* ---- Getting --------------------------------------------------------------------- */
@@ -149,7 +118,7 @@ static int get(cli_session *cli, const char *what, int from_here)
 {
     llmcache_error err;
     llmcache_model_options how;
-    progress_line line = {0};
+    cli_progress line = {0};
     int code = read_options(cli, &how);
     if (code)
         return code;
@@ -158,16 +127,16 @@ static int get(cli_session *cli, const char *what, int from_here)
     code = from_here
                ? llmcache_model_import(cli->options, what, &how, show_model, cli, &err)
                : llmcache_model_pull(cli->options, what, &how, show_model, cli, &err);
-    end_progress(&line);
+    cli_progress_end(&line);
     return code ? cli_fail(cli, &err) : CLI_OK;
 }
 
 static int check(cli_session *cli, const char *name)
 {
     llmcache_error err;
-    progress_line line = {0};
+    cli_progress line = {0};
     int code = llmcache_model_check(cli->options, name, show_progress, &line, &err);
-    end_progress(&line);
+    cli_progress_end(&line);
     if (code)
         return cli_fail(cli, &err);
     if (cli->json)

@@ -30,7 +30,7 @@ static const cli_command cmd_help = {
 
 static const cli_command *const commands[] = {
     &cmd_ask,   &cmd_explain,  &cmd_ls,       &cmd_get,    &cmd_rm,
-    &cmd_purge, &cmd_feedback, &cmd_judge, &cmd_stats,    &cmd_health, &cmd_index,
+    &cmd_purge, &cmd_feedback, &cmd_judge, &cmd_tune, &cmd_stats,    &cmd_health, &cmd_index,
     &cmd_model, &cmd_embed, &cmd_similarity, &cmd_score, &cmd_doctor,   &cmd_settings, &cmd_help};
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
@@ -68,7 +68,8 @@ static void print_help(void)
         "  1  it failed: store, disk, memory, output; doctor: something needs mending\n"
         "  2  a bad command line, setting or question; no provider configured\n"
         "  3  no such entry; with --only-cached: the answer is not cached\n"
-        "  4  the model's service answered with an error or could not be reached\n");
+        "  4  the model's service answered with an error or could not be reached\n"
+        "  5  tune: the bound on wrong answers cannot be met with these labels\n");
     print_settings_help();
 }
 

@@ -61,6 +61,33 @@ typedef int (*llmcache_judgement_fn)(void *user, const llmcache_judgement *judge
 LLMCACHE_EXPORT int llmcache_judge(llmcache *cache, const llmcache_pair *pairs, size_t count,
                                    llmcache_judgement_fn fn, void *user, llmcache_error *err);
 
+/* ---- Tuning ---------------------------------------------------------------------------------- */
+
+/* Zero all, set `struct_size`, then the fields that matter. */
+typedef struct llmcache_tune_options {
+    size_t struct_size;
+    double max_wrong;  /* greatest share of wrong answers among hits; 0: 0.01 */
+    double confidence; /* 0: 0.95; at least 0.5 */
+    uint64_t seed;     /* of the split and of the bootstrap */
+    int refit;         /* fit the score's numbers to the labels too */
+    int (*progress)(void *user, size_t done, size_t total); /* may be NULL; not 0 stops: LLMCACHE_ABORTED */
+    void *user;
+} llmcache_tune_options;
+
+/*
+ * Chooses thresholds by labelled pairs. The pairs are judged as llmcache_judge does and split in two, so that no
+ * text is in both halves. On one half the lowest threshold is chosen whose share of wrong hits is bounded
+ * by the exact limit of Clopper and Pearson, on the other it is confirmed: with `confidence`, at most max_wrong of
+ * the hits are wrong on questions like these. Where the score decides, each language has a threshold of its own.
+ *
+ * *json (free with llmcache_free) is one object, described in docs/decisions.md: `met`, `parts` with what was
+ * chosen, what is missing and a curve of hits against wrong ones, `settings` with what to set, and
+ * `score_weights`, the text for the file of that setting, when refitted numbers were surely better. Nothing is
+ * changed here: the caller sets what it wants. LLMCACHE_UNSUPPORTED when nothing is matched by meaning.
+ */
+LLMCACHE_EXPORT int llmcache_tune(llmcache *cache, const llmcache_pair *pairs, size_t count,
+                                  const llmcache_tune_options *options, char **json, llmcache_error *err);
+
 /*
  * The exact limits of a rate by Clopper and Pearson (Biometrika 26, 1934): each is missed with
  * (1 - confidence) / 2 at most. `confidence` is above 0 and below 1; no trials: 0 to 1.

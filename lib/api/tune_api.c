@@ -1,6 +1,7 @@
 /* <llmcache/tune.h>: argument checks, and judgements as the program sees them. */
 #include "ask/cache.h"
 #include "ask/judge_pairs.h"
+#include "ask/tuning.h"
 #include "base/error.h"
 #include "decide/interval.h"
 
@@ -68,4 +69,12 @@ int llmcache_judge(llmcache *cache, const llmcache_pair *pairs, size_t count, ll
     lc_policy_init(&policy);
     audience to = {fn, user, lc_uses_score(cache) ? policy.floor : lc_threshold(cache)};
     return count ? lc_judge_pairs(cache, pairs, count, show, &to, err) : 0;
+}
+
+int llmcache_tune(llmcache *cache, const llmcache_pair *pairs, size_t count,
+                  const llmcache_tune_options *options, char **json, llmcache_error *err)
+{
+    if (!cache || (!pairs && count) || !json)
+        return lc_fail(err, LLMCACHE_INVALID, "cache, pairs and json must not be NULL");
+    return lc_tune(cache, pairs, count, options, json, err);
 }

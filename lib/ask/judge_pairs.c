@@ -157,6 +157,7 @@ static int judge_one(group *g, side *asked, side *kept, lc_judged *judged, llmca
         judged->why = "";
         return 0;
     }
+    judged->stopped = why != NULL;
     judged->served = serve && !why;
     judged->source = judged->served ? LLMCACHE_SOURCE_SEMANTIC : LLMCACHE_SOURCE_MODEL;
     judged->why = why ? why : judged->verdict.why;

@@ -11,6 +11,7 @@ typedef struct lc_judged {
     int served;
     llmcache_source source; /* MODEL when not served */
     const char *why;        /* static; "" when served */
+    int stopped;            /* before the verdict: no ask would have come to it */
     int embedded;           /* both sides have a vector: */
     double similarity;
     lc_verdict verdict; /* every rule's word, whatever stopped it */

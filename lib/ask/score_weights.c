@@ -153,10 +153,10 @@ static void write_row(const lc_weights_row *row, const char *language, lc_buffer
 {
     lc_buffer_format(out, "\"%s\":{\"labels\":%lld,", language, (long long)row->labels);
     if (row->has_threshold)
-        lc_buffer_format(out, "\"threshold\":%.6g,", row->threshold);
-    lc_buffer_format(out, "\"bias\":%.6g,\"weights\":{", row->numbers[LC_FEATURE_COUNT]);
+        lc_buffer_format(out, "\"threshold\":%.10g,", row->threshold);
+    lc_buffer_format(out, "\"bias\":%.10g,\"weights\":{", row->numbers[LC_FEATURE_COUNT]);
     for (int i = 0; i < LC_FEATURE_COUNT; i++)
-        lc_buffer_format(out, "%s\"%s\":%.6g", i ? "," : "", lc_feature_name((lc_feature)i), row->numbers[i]);
+        lc_buffer_format(out, "%s\"%s\":%.10g", i ? "," : "", lc_feature_name((lc_feature)i), row->numbers[i]);
     lc_buffer_text(out, "}}");
 }
 

@@ -32,6 +32,29 @@ lc_served lc_served_from(const lc_graded *list, size_t count, lc_half half, doub
     return served;
 }
 
+/* Wrong hits only grow as the threshold falls, so halving finds the place. */
+double lc_threshold_with(const lc_graded *list, size_t count, lc_half half, uint64_t wrong)
+{
+    double lowest = INFINITY, highest = -INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].half != half)
+            continue;
+        lowest = fmin(lowest, on_grid(list[i].value));
+        highest = fmax(highest, on_grid(list[i].value));
+    }
+    if (highest < lowest)
+        return 0;
+    long long low = llround(lowest * STEPS) - 1, high = llround(highest * STEPS) + 1;
+    while (high - low > 1) { /* at `high` there are few enough; below the lowest nobody looks */
+        long long middle = low + (high - low) / 2;
+        if (lc_served_from(list, count, half, (double)middle / STEPS).wrong <= wrong)
+            high = middle;
+        else
+            low = middle;
+    }
+    return (double)high / STEPS;
+}
+
 static double limit_of(lc_served served, double confidence)
 {
     return lc_interval_upper(served.wrong, served.hits, confidence);
@@ -96,6 +119,18 @@ static size_t best_of(const level *levels, size_t count)
     return best;
 }
 
+/*
+ * Where confirming begins: above the best, as far as half of the slack reaches. The best one lies where the choosing
+ * half happens to have its first wrong hits; the other half has them a little above or below.
+ */
+static size_t start_of(const level *levels, size_t best, double max_wrong)
+{
+    double enough = (levels[best].limit + max_wrong) / 2;
+    while (best > 0 && levels[best - 1].limit <= enough)
+        best--;
+    return best;
+}
+
 static size_t lowest_of(const level *levels, size_t count, double max_wrong)
 {
     size_t last = count;
@@ -146,7 +181,8 @@ static void find(const confirming *c, const level *levels, size_t count, lc_boun
     if (count)
         note(c, &levels[best], bound);
     if (count && levels[best].limit <= c->max_wrong)
-        confirm(c, levels, best, lowest_of(levels, count, c->max_wrong), bound);
+        confirm(c, levels, start_of(levels, best, c->max_wrong), lowest_of(levels, count, c->max_wrong),
+                bound);
     lc_served both = {bound->choosing.hits + bound->confirming.hits,
                       bound->choosing.wrong + bound->confirming.wrong};
     if (!bound->met)

@@ -2,8 +2,8 @@
  * The lowest threshold whose share of wrong hits is bounded: chosen on one half of the labels, confirmed on the
  * other by the exact one-sided limit of Clopper and Pearson (interval.h).
  *
- * On the choosing half the limit is taken at every threshold. From the one where it is smallest down to the
- * lowest where it still holds, a few thresholds are confirmed one after the other, each at the whole confidence,
+ * On the choosing half the limit is taken at every threshold. From a little above the one where it is smallest
+ * down to the lowest where it still holds, a few thresholds are confirmed one after the other, each at the whole confidence,
  * until one fails: a fixed sequence, so the chance that a threshold is confirmed although its true rate is
  * too high stays below 1 - confidence, however many are tried (A. Angelopoulos, S. Bates, E. Candes, M. Jordan,
  * L. Lei, "Learn then Test", arXiv 2110.01052, section 3).
@@ -42,6 +42,9 @@ int lc_bound_find(const lc_graded *list, size_t count, double max_wrong, double 
 
 /* Of one half, at a threshold. */
 lc_served lc_served_from(const lc_graded *list, size_t count, lc_half half, double threshold);
+
+/* The lowest threshold at which this half has no more than `wrong` wrong hits. */
+double lc_threshold_with(const lc_graded *list, size_t count, lc_half half, uint64_t wrong);
 
 /* Hits needed for the limit to be at most max_wrong where `wrong` of `hits` were wrong: the same share of
  * a larger number. 0: none would do. */

@@ -184,6 +184,19 @@ Test(bound, more_labels_do_not_help_where_too_many_are_wrong)
     cr_expect_leq(lc_interval_upper((uint64_t)ceil(0.005 * (double)needed), needed, 0.95), 0.01);
 }
 
+Test(bound, as_many_wrong_ones_as_before)
+{
+    for (size_t i = 0; i < 100; i++)
+        list[i] = (lc_graded){0.5 + 0.001 * (double)i, i % 10 != 5, i % 2 ? LC_CHOOSING : LC_CONFIRMING};
+    double threshold = lc_threshold_with(list, 100, LC_CHOOSING, 3);
+    cr_expect_eq(lc_served_from(list, 100, LC_CHOOSING, threshold).wrong, 3);
+    double lower = (round(threshold * 1e4) - 1) / 1e4;
+    cr_expect_eq(lc_served_from(list, 100, LC_CHOOSING, lower).wrong, 4, "and no lower");
+    cr_expect_eq(lc_threshold_with(list, 100, LC_CHOOSING, 100), 0.501);
+    cr_expect_gt(lc_threshold_with(list, 100, LC_CHOOSING, 0), 0.595);
+    cr_expect_eq(lc_threshold_with(list, 0, LC_CHOOSING, 0), 0);
+}
+
 Test(bound, one_half_alone_confirms_nothing)
 {
     lc_bound bound;
