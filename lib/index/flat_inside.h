@@ -29,9 +29,25 @@ struct lc_flat {
 lc_flat_shard *lc_flat_shard_of(lc_flat *flat, const unsigned char *digest);
 /* Under the shard's lock, or `changing`. */
 lc_partition *lc_flat_find(const lc_flat_shard *shard, const unsigned char *digest);
-int lc_flat_search(void *self, const lc_query *query, lc_neighbour *out, size_t k, size_t *count,
-                   llmcache_error *err);
 /* May a vector stand among ours? */
 int lc_flat_check(lc_flat *flat, const float *vector, size_t dimension, llmcache_error *err);
+
+/* ---- Searching (flat_search.c) ------------------------------------------------------------------------- */
+
+typedef struct lc_flat_scan {
+    const lc_scan *form;
+    const lc_query *asked;
+    lc_coded_query query;
+    lc_neighbour *out; /* the best so far */
+    size_t k, count;
+} lc_flat_scan;
+
+int lc_flat_search(void *self, const lc_query *query, lc_neighbour *out, size_t k, size_t *count,
+                   llmcache_error *err);
+int lc_flat_scan_begin(lc_flat *flat, const lc_query *query, lc_neighbour *out, size_t k, lc_flat_scan *scan,
+                       llmcache_error *err);
+/* Multiplies a row in full, and keeps it if it is among the best. */
+void lc_flat_scan_judge(lc_flat_scan *scan, const lc_partition *partition, size_t row);
+void lc_flat_scan_end(lc_flat_scan *scan);
 
 #endif

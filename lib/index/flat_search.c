@@ -17,17 +17,7 @@
 #define STRAIGHT_ROWS 16 /* of fewer, all are multiplied in full */
 #define WARM          8
 
-typedef struct search {
-    const lc_scan *scan;
-    lc_coded_query query;
-    const unsigned char *digest;
-    size_t dimension;
-    int64_t now_ms;
-    lc_neighbour *out;
-    size_t k, count;
-} search;
-
-static void insert(search *q, const unsigned char *fingerprint, double similarity)
+static void insert(lc_flat_scan *q, const unsigned char *fingerprint, double similarity)
 {
     for (size_t i = 0; i < q->count; i++)
         if (memcmp(q->out[i].fingerprint, fingerprint, sizeof q->out[i].fingerprint) == 0)
@@ -41,16 +31,13 @@ static void insert(search *q, const unsigned char *fingerprint, double similarit
         q->query.test.floor = (float)q->out[q->k - 1].similarity;
 }
 
-/* Multiplies a row in full. */
-static void judge(search *q, const lc_block *block, size_t at)
+void lc_flat_scan_judge(lc_flat_scan *q, const lc_partition *partition, size_t at)
 {
-    const lc_row *row = &block->rows[at];
-    size_t stride = q->query.stride;
-    if (row->expires_ms && row->expires_ms <= q->now_ms)
+    const lc_row *row = lc_partition_row(partition, at);
+    if (row->expires_ms && row->expires_ms <= q->asked->now_ms)
         return;
-    lc_codes codes = {block->high + at * stride, block->low + at * stride, &block->steps[at],
-                      &block->errors[at]};
-    double similarity = lc_codes_product(q->scan, &q->query, &codes);
+    lc_codes codes = lc_partition_codes(partition, at);
+    double similarity = lc_codes_product(q->form, &q->query, &codes);
     if (q->count < q->k || similarity > q->out[q->k - 1].similarity)
         insert(q, row->fingerprint, similarity);
 }
@@ -75,46 +62,48 @@ static size_t pick_best(const int32_t *sums, const float *steps, size_t rows, si
     return count;
 }
 
-static void scan_block(search *q, const lc_block *block, size_t rows)
+/* `rows` rows from the first of a block. */
+static void scan_block(lc_flat_scan *q, const lc_partition *partition, size_t from, size_t rows)
 {
+    const lc_block *block = &partition->blocks[from / LC_BLOCK_ROWS];
     int32_t sums[LC_BLOCK_ROWS];
     uint16_t found[LC_BLOCK_ROWS];
-    q->scan->sums(q->query.codes, block->high, q->query.stride, rows, sums);
+    q->form->sums(q->query.codes, block->high, q->query.stride, rows, sums);
     if (q->count < q->k) {
         /* With good ones known early, few others need to be looked at. */
         size_t count = pick_best(sums, block->steps, rows, q->k < WARM ? q->k : WARM, found);
         for (size_t i = 0; i < count; i++)
-            judge(q, block, found[i]);
+            lc_flat_scan_judge(q, partition, from + found[i]);
     }
-    size_t count = q->scan->above(&q->query.test, sums, block->steps, block->errors, rows, found);
+    size_t count = q->form->above(&q->query.test, sums, block->steps, block->errors, rows, found);
     for (size_t i = 0; i < count; i++)
-        judge(q, block, found[i]);
+        lc_flat_scan_judge(q, partition, from + found[i]);
 }
 
 /* Looks at rows below `end`; returns where to go on, 0 when done. */
-static size_t scan_slice(search *q, const lc_partition *partition, size_t end)
+static size_t scan_slice(lc_flat_scan *q, const lc_partition *partition, size_t end)
 {
     if (partition->count <= STRAIGHT_ROWS) {
         for (size_t at = 0; at < end; at++)
-            judge(q, &partition->blocks[0], at);
+            lc_flat_scan_judge(q, partition, at);
         return 0;
     }
     for (int i = 0; end && i < SLICE_BLOCKS; i++) {
-        size_t block = (end - 1) / LC_BLOCK_ROWS, from = block * LC_BLOCK_ROWS;
-        scan_block(q, &partition->blocks[block], end - from);
+        size_t from = (end - 1) / LC_BLOCK_ROWS * LC_BLOCK_ROWS;
+        scan_block(q, partition, from, end - from);
         end = from;
     }
     return end;
 }
 
-static void scan_all(search *q, lc_flat_shard *shard)
+static void scan_all(lc_flat_scan *q, lc_flat_shard *shard)
 {
     size_t end = SIZE_MAX;
     while (end) {
         pthread_rwlock_rdlock(&shard->lock);
-        const lc_partition *partition = lc_flat_find(shard, q->digest);
+        const lc_partition *partition = lc_flat_find(shard, q->asked->partition);
         /* Another dimension: all was cleared and begun anew since the query was checked. */
-        if (!partition || partition->dimension != q->dimension)
+        if (!partition || partition->dimension != q->asked->dimension)
             end = 0;
         else
             end = scan_slice(q, partition, partition->count < end ? partition->count : end);
@@ -122,24 +111,38 @@ static void scan_all(search *q, lc_flat_shard *shard)
     }
 }
 
+int lc_flat_scan_begin(lc_flat *flat, const lc_query *query, lc_neighbour *out, size_t k, lc_flat_scan *q,
+                       llmcache_error *err)
+{
+    int code = lc_flat_check(flat, query->vector, query->dimension, err);
+    if (code)
+        return code;
+    *q = (lc_flat_scan){.form = flat->scan, .asked = query, .out = out, .k = k};
+    if (lc_query_code(query->vector, query->dimension, &q->query))
+        return lc_fail_memory(err);
+    q->query.test.floor = -3; /* below any bound */
+    return 0;
+}
+
+void lc_flat_scan_end(lc_flat_scan *q)
+{
+    lc_query_done(&q->query);
+}
+
 int lc_flat_search(void *self, const lc_query *query, lc_neighbour *out, size_t k, size_t *count,
                    llmcache_error *err)
 {
     lc_flat *flat = self;
-    search q = {.scan = flat->scan, .digest = query->partition, .dimension = query->dimension,
-                .now_ms = query->now_ms, .out = out, .k = k};
+    lc_flat_scan q;
     if (!k || !atomic_load(&flat->records)) {
         *count = 0;
         return 0;
     }
-    int code = lc_flat_check(flat, query->vector, query->dimension, err);
+    int code = lc_flat_scan_begin(flat, query, out, k, &q, err);
     if (code)
         return code;
-    if (lc_query_code(query->vector, query->dimension, &q.query))
-        return lc_fail_memory(err);
-    q.query.test.floor = -3; /* below any bound */
     scan_all(&q, lc_flat_shard_of(flat, query->partition));
-    lc_query_done(&q.query);
+    lc_flat_scan_end(&q);
     *count = q.count;
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "index/index.h"
 
 #include "base/error.h"
+#include "index/faiss_index.h"
 #include "index/flat_index.h"
 
 #include <string.h>
@@ -16,11 +17,21 @@ static int open_flat(const char *rest, lc_index *index, llmcache_error *err)
     return code;
 }
 
+#ifndef LC_HAVE_FAISS
+int lc_faiss_open(const char *rest, lc_index *index, llmcache_error *err)
+{
+    return lc_fail(err, LLMCACHE_UNSUPPORTED,
+                   "setting index: this build is without FAISS, which searches partitions of very many records "
+                   "faster than flat: (build with libfaiss-dev and -Dfaiss=enabled)");
+}
+#endif
+
 static const struct {
     const char *scheme;
     int (*open)(const char *rest, lc_index *index, llmcache_error *err);
 } kinds[] = {
     {"flat", open_flat},
+    {"faiss", lc_faiss_open},
 };
 
 int lc_index_open(const char *uri, lc_index *index, llmcache_error *err)
@@ -30,7 +41,7 @@ int lc_index_open(const char *uri, lc_index *index, llmcache_error *err)
         if (strncmp(uri, kinds[i].scheme, length) == 0 && (!uri[length] || uri[length] == ':'))
             return kinds[i].open(uri[length] ? uri + length + 1 : "", index, err);
     }
-    return lc_fail(err, LLMCACHE_SETTING, "setting index: \"%.60s\" is not one of flat:", uri);
+    return lc_fail(err, LLMCACHE_SETTING, "setting index: \"%.60s\" is not one of flat:, faiss:", uri);
 }
 
 void lc_index_close(lc_index *index)

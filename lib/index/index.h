@@ -77,7 +77,7 @@ typedef struct lc_index {
     void *self;
 } lc_index;
 
-/* Opens by URI: flat:. LLMCACHE_SETTING for another. */
+/* Opens by URI: flat:, or faiss:<factory> (faiss_index.h). LLMCACHE_SETTING for another. */
 int lc_index_open(const char *uri, lc_index *index, llmcache_error *err);
 void lc_index_close(lc_index *index); /* accepts a zeroed one */
 
