@@ -1,0 +1,151 @@
+/*
+ * How soon a cache that starts can search: reading every record of an SQLite store, and taking each into the index,
+ * beside reading the same file's bytes once. LLMCACHE_BENCH_RECORDS is how far the sizes go; 100,000 if not said.
+ */
+#include "base/memory.h"
+#include "bench.h"
+#include "index/index.h"
+#include "store/store.h"
+#include "support.h"
+#include "test_vectors.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DIM     384
+#define WRITERS 16 /* the store commits what comes together together */
+
+typedef struct bench {
+    lc_store store;
+    lc_index index;
+    char path[512], uri[600];
+    size_t records, seen;
+} bench;
+
+static int count_record(void *user, const llmcache_entry *entry)
+{
+    ((bench *)user)->seen += entry->vector != NULL;
+    return 0;
+}
+
+static int take_in(void *user, const llmcache_entry *entry)
+{
+    bench *b = user;
+    llmcache_error err;
+    lc_record record = {.space = entry->space, .fingerprint = entry->fingerprint,
+                        .partition = entry->partition, .vector = entry->vector, .dimension = entry->dimension};
+    b->seen += b->index.ops.add(b->index.self, &record, 1000, &err) == 0;
+    return 0;
+}
+
+static void put_record(bench *b, uint64_t number)
+{
+    float vector[DIM];
+    char body[400];
+    llmcache_error err;
+    llmcache_entry entry = {.struct_size = sizeof entry, .space = "default", .protocol = "chat", .model = "m",
+                            .question = "How is a cache kept true when many servers share one store?", .tags = "",
+                            .embedder = "e", .body = body, .body_size = sizeof body, .vector = vector,
+                            .dimension = DIM, .created_ms = 1};
+    memset(body, 'a', sizeof body);
+    test_digest(number, entry.fingerprint);
+    test_digest(7, entry.partition);
+    test_vector(number, vector, DIM);
+    if (b->store.ops.put(b->store.self, LLMCACHE_PART_EMBED, &entry, 60000, &err))
+        test_give_up(err.message);
+}
+
+typedef struct writer {
+    bench *b;
+    uint64_t first, last;
+} writer;
+
+static void *write_records(void *user)
+{
+    writer *w = user;
+    for (uint64_t n = w->first; n < w->last; n++)
+        put_record(w->b, n);
+    return NULL;
+}
+
+static void fill(bench *b)
+{
+    pthread_t threads[WRITERS];
+    writer writers[WRITERS];
+    for (uint64_t i = 0; i < WRITERS; i++) {
+        writers[i] = (writer){b, b->records * i / WRITERS, b->records * (i + 1) / WRITERS};
+        if (pthread_create(&threads[i], NULL, write_records, &writers[i]))
+            test_give_up("no thread");
+    }
+    for (int i = 0; i < WRITERS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void walk(bench *b, llmcache_entry_fn fn)
+{
+    llmcache_error err;
+    b->seen = 0;
+    if (b->store.ops.each(b->store.self, LLMCACHE_PART_EMBED, NULL, 1, fn, b, NULL, &err) || b->seen != b->records)
+        test_give_up("not every record was read");
+}
+
+static void read_only(void *user, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        walk(user, count_record);
+}
+
+static void load(void *user, size_t count)
+{
+    bench *b = user;
+    llmcache_error err;
+    for (size_t i = 0; i < count; i++) {
+        if (lc_index_open("flat:", &b->index, &err))
+            test_give_up(err.message);
+        walk(b, take_in);
+        lc_index_close(&b->index);
+    }
+}
+
+static void read_file(void *user, size_t count)
+{
+    bench *b = user;
+    static char bytes[1 << 20];
+    for (size_t i = 0; i < count; i++) {
+        int fd = open(b->path, O_RDONLY);
+        while (fd >= 0 && read(fd, bytes, sizeof bytes) > 0)
+            ;
+        close(fd);
+    }
+}
+
+static void measure(bench_report *report, size_t records)
+{
+    bench b = {.records = records};
+    lc_store_options options = {.connect_ms = 60000};
+    llmcache_error err;
+    snprintf(b.path, sizeof b.path, "%s/load.db", test_folder());
+    snprintf(b.uri, sizeof b.uri, "sqlite:%s", b.path);
+    if (lc_store_open(b.uri, &options, &b.store, &err))
+        test_give_up(err.message);
+    fill(&b);
+    bench_compare(report, test_format("reading %zu records, times a whole", records), "reading the file", read_only,
+                  read_file, &b, 1, records > 100000 ? 1 : 3, 0);
+    bench_compare(report, test_format("loading %zu into the index", records), "reading the file", load, read_file, &b,
+                  1, records > 100000 ? 1 : 3, 0);
+    lc_store_close(&b.store);
+}
+
+int main(void)
+{
+    const char *most = getenv("LLMCACHE_BENCH_RECORDS");
+    size_t limit = most && *most ? strtoull(most, NULL, 10) : 100000;
+    bench_report *report = bench_new("Loading the index from SQLite");
+    for (size_t records = 10000; records <= limit; records *= 10)
+        measure(report, records);
+    return bench_done(report);
+}
