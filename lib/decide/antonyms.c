@@ -111,22 +111,36 @@ static int anchored(const lc_reading *a, size_t i, size_t i_end, const lc_readin
     return lc_border_same(a, i - 1, b, j - 1) || lc_border_same(a, i_end, b, j_end);
 }
 
-static int is_own_word(const lc_reading *reading, size_t i, const lc_reading *other)
+/* Words that only one side has. Texts with more of them than these have more between them
+ * than an opposite; and long texts must not cost the square of their length. */
+#define OWN_MAX 64
+
+struct own_words {
+    size_t terms[OWN_MAX];
+    size_t count;
+};
+
+static void find_own(const lc_reading *reading, const lc_reading *other,
+                     struct own_words *own)
 {
-    return reading->terms[i].kind == LC_TERM_WORD &&
-           !lc_reading_shares(other, reading, i);
+    own->count = 0;
+    for (size_t i = 0; i < reading->term_count && own->count < OWN_MAX; i++)
+        if (reading->terms[i].kind == LC_TERM_WORD &&
+            !lc_reading_shares(other, reading, i))
+            own->terms[own->count++] = i;
 }
 
 /* The opposite of a's word i among the words that only b has. 0 if there is none. */
 static int find_opposite(const lc_reading *a, size_t i, const lc_reading *b,
-                         lc_swap *swap)
+                         const struct own_words *own, lc_swap *swap)
 {
     lc_slice word = lc_term_slice(a, i), other = {NULL, 0};
     const struct row *row = listed_row(word, b, &other);
-    for (size_t j = 0; j < b->term_count; j++) {
+    for (size_t k = 0; k < own->count; k++) {
+        size_t j = own->terms[k];
         lc_slice candidate = lc_term_slice(b, j);
         int prefixed = 0;
-        if (!is_own_word(b, j, a) || (row && !same(candidate, other)))
+        if (row && !same(candidate, other))
             continue;
         if (!row) {
             prefixed = negates(word, candidate) || negates(candidate, word);
@@ -149,10 +163,12 @@ static int find_opposite(const lc_reading *a, size_t i, const lc_reading *b,
 static size_t swaps_english(const lc_reading *a, const lc_reading *b, lc_swap *swaps,
                             size_t room)
 {
+    struct own_words in_a, in_b;
     size_t count = 0;
-    for (size_t i = 0; i < a->term_count && count < room; i++)
-        if (is_own_word(a, i, b))
-            count += (size_t)find_opposite(a, i, b, &swaps[count]);
+    find_own(a, b, &in_a);
+    find_own(b, a, &in_b);
+    for (size_t i = 0; i < in_a.count && count < room; i++)
+        count += (size_t)find_opposite(a, in_a.terms[i], b, &in_b, &swaps[count]);
     return count;
 }
 

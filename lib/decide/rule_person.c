@@ -4,6 +4,8 @@
  */
 #include "decide/case.h"
 
+#define PRONOUNS_MAX 32 /* a text with more is a story */
+
 static const char *const pronouns[] = {"he",  "her",     "hers", "herself",
                                        "him", "himself", "his",  "she"};
 
@@ -15,8 +17,12 @@ static int is_pronoun(const lc_reading *reading, size_t i)
 /* Do a pronoun of `a` and a pronoun or name of `b` stand between the same two words? */
 static int find(const lc_reading *a, const lc_reading *b, size_t *at, size_t *with)
 {
-    for (size_t i = 0; i < a->term_count; i++) {
-        for (size_t j = 0; is_pronoun(a, i) && j < b->term_count; j++) {
+    size_t pronouns_seen = 0;
+    for (size_t i = 0; i < a->term_count && pronouns_seen < PRONOUNS_MAX; i++) {
+        if (!is_pronoun(a, i))
+            continue;
+        pronouns_seen++;
+        for (size_t j = 0; j < b->term_count; j++) {
             int person = is_pronoun(b, j) || (b->terms[j].capital && !b->terms[j].opens);
             if (!person || lc_term_same(a, i, b, j) ||
                 !lc_border_same(a, i - 1, b, j - 1) ||
