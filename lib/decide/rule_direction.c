@@ -157,6 +157,17 @@ static int exchanged(const lc_reading *a, const struct route *one, const lc_read
     return there > 0 && back > 0 && there + back > straight;
 }
 
+/* Does the other text go this way too: there and back again? */
+static int goes_too(const lc_reading *a, const struct route *route, const lc_reading *b,
+                    const struct route *routes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (routes[i].class == route->class && agreement(a, route->from, b, routes[i].from) &&
+            agreement(a, route->to, b, routes[i].to))
+            return 1;
+    return 0;
+}
+
 int lc_rule_direction(const lc_case *c, char *detail)
 {
     struct route a_routes[ROUTES_MAX], b_routes[ROUTES_MAX];
@@ -164,7 +175,9 @@ int lc_rule_direction(const lc_case *c, char *detail)
     size_t b_count = a_count ? find_routes(&c->b, b_routes) : 0;
     for (size_t i = 0; i < a_count; i++)
         for (size_t j = 0; j < b_count; j++) {
-            if (!exchanged(&c->a, &a_routes[i], &c->b, &b_routes[j]))
+            if (!exchanged(&c->a, &a_routes[i], &c->b, &b_routes[j]) ||
+                (goes_too(&c->a, &a_routes[i], &c->b, b_routes, b_count) &&
+                 goes_too(&c->b, &b_routes[j], &c->a, a_routes, a_count)))
                 continue;
             lc_detail(detail, lc_term_slice(&c->a, a_routes[i].to.at),
                       lc_term_slice(&c->b, b_routes[j].to.at));
