@@ -177,8 +177,13 @@ static int may_turn(const lc_reading *a, const lc_reading *b)
     return HAS_ANY(a, both_ways) || HAS_ANY(a, passive) != HAS_ANY(b, passive);
 }
 
+/* Two parts in each other's place: where they stand in a, and where in b. */
+struct exchange {
+    struct block first, last;
+};
+
 static int find_crossed(const lc_gist *a, const lc_gist *b, const struct blocks *blocks,
-                        lc_edit *edit)
+                        struct exchange *found)
 {
     for (size_t i = 0; i < blocks->count; i++)
         for (size_t j = i + 1; j < blocks->count; j++) {
@@ -186,7 +191,7 @@ static int find_crossed(const lc_gist *a, const lc_gist *b, const struct blocks 
             if (size_of(one->a) == 0 || size_of(one->b) == 0 ||
                 !same_run(a, one->a, b, other->b) || !same_run(a, other->a, b, one->b))
                 continue;
-            *edit = (lc_edit){LC_EDIT_EXCHANGED, one->a, other->a};
+            *found = (struct exchange){*one, *other};
             return 1;
         }
     return 0;
@@ -209,51 +214,65 @@ static int begin_alike(const lc_reading *a, const lc_gist *a_gist, const lc_read
 
 /* X M Y against Y M X, M not empty. */
 static int find_turned(const lc_gist *a, const lc_gist *b, const struct block *rest,
-                       lc_edit *edit)
+                       struct exchange *found)
 {
     uint32_t size = (uint32_t)size_of(rest->a), begin = rest->a.begin;
     if (size != size_of(rest->b))
         return 0;
     for (uint32_t x = 1; x + 2 <= size && x <= TURNED_MAX; x++) {
-        lc_run first = {begin, begin + x};
-        if (!same_run(a, first, b, (lc_run){rest->b.end - x, rest->b.end}))
-            continue;
-        for (uint32_t y = 1; x + y < size && y <= TURNED_MAX; y++) {
+        lc_run first = {begin, begin + x}, b_last = {rest->b.end - x, rest->b.end};
+        for (uint32_t y = 1; same_run(a, first, b, b_last) && x + y < size; y++) {
             lc_run last = {rest->a.end - y, rest->a.end};
-            lc_run middle = {begin + x, rest->a.end - y};
-            if (!same_run(a, last, b, (lc_run){rest->b.begin, rest->b.begin + y}) ||
-                !same_run(a, middle, b, (lc_run){rest->b.begin + y, rest->b.end - x}))
+            lc_run b_first = {rest->b.begin, rest->b.begin + y};
+            if (y > TURNED_MAX)
+                break;
+            if (!same_run(a, last, b, b_first) ||
+                !same_run(a, (lc_run){first.end, last.begin}, b,
+                          (lc_run){b_first.end, b_last.begin}))
                 continue;
-            *edit = (lc_edit){LC_EDIT_EXCHANGED, first, last};
+            *found = (struct exchange){{first, b_first}, {last, b_last}};
             return 1;
         }
     }
     return 0;
 }
 
-void lc_edit_find(const lc_reading *a, const lc_gist *a_gist, const lc_reading *b,
-                  const lc_gist *b_gist, lc_edit *edit)
+/* One way round: which of several alignments of the same length is found depends on it. */
+static void find_edit(const lc_reading *a, const lc_gist *a_gist, const lc_reading *b,
+                      const lc_gist *b_gist, lc_edit *edit)
 {
-    struct blocks blocks;
-    *edit = (lc_edit){.kind = LC_EDIT_OTHER};
-    if (!a_gist->whole || !b_gist->whole)
-        return;
     struct block rest = rest_of(a_gist, b_gist);
+    struct blocks blocks;
+    struct exchange found;
+    *edit = (lc_edit){.kind = LC_EDIT_OTHER};
     find_blocks(a_gist, b_gist, &rest, &blocks);
     if (blocks.count == 0) {
         edit->kind = LC_EDIT_NONE;
-        return;
+    } else if ((find_crossed(a_gist, b_gist, &blocks, &found) ||
+                (find_turned(a_gist, b_gist, &rest, &found) &&
+                 begin_alike(a, a_gist, b, b_gist, &rest))) &&
+               !are_listed(a, a_gist, found.first.a, found.last.a) &&
+               !are_listed(b, b_gist, found.first.b, found.last.b) && !may_turn(a, b)) {
+        *edit = (lc_edit){LC_EDIT_EXCHANGED, found.first.a, found.first.b};
+    } else if (blocks.count == 1 && blocks.kept > 0) {
+        *edit = (lc_edit){LC_EDIT_REPLACED, blocks.list[0].a, blocks.list[0].b};
+        if (size_of(edit->x) == 0 || size_of(edit->y) == 0)
+            edit->kind = LC_EDIT_ADDED;
     }
-    int exchanged = find_crossed(a_gist, b_gist, &blocks, edit);
-    if (!exchanged && find_turned(a_gist, b_gist, &rest, edit))
-        exchanged = begin_alike(a, a_gist, b, b_gist, &rest);
-    if (exchanged && !are_listed(a, a_gist, edit->x, edit->y) && !may_turn(a, b))
-        return;
+}
+
+void lc_edit_find(const lc_reading *a, const lc_gist *a_gist, const lc_reading *b,
+                  const lc_gist *b_gist, lc_edit *edit)
+{
     *edit = (lc_edit){.kind = LC_EDIT_OTHER};
-    if (blocks.count != 1 || blocks.kept == 0)
+    if (!a_gist->whole || !b_gist->whole)
         return;
-    edit->x = blocks.list[0].a, edit->y = blocks.list[0].b;
-    edit->kind = size_of(edit->x) && size_of(edit->y) ? LC_EDIT_REPLACED : LC_EDIT_ADDED;
+    find_edit(a, a_gist, b, b_gist, edit);
+    if (edit->kind == LC_EDIT_OTHER) {
+        find_edit(b, b_gist, a, a_gist, edit);
+        lc_run x = edit->x;
+        edit->x = edit->y, edit->y = x;
+    }
 }
 
 lc_slice lc_run_slice(const lc_reading *reading, const lc_gist *gist, lc_run run)

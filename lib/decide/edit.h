@@ -21,8 +21,8 @@ typedef struct lc_run {
     uint32_t begin, end;
 } lc_run;
 
-/* REPLACED: x of a stands for y of b. ADDED: one of them is empty. EXCHANGED: x and y
- * both are a's, and each stands in b where the other stood. */
+/* x is a's, y is b's. REPLACED: y stands where x stood. ADDED: one of them is empty.
+ * EXCHANGED: the same, and x stands elsewhere in b, where a has y. */
 typedef struct lc_edit {
     lc_edit_kind kind;
     lc_run x, y;

@@ -51,22 +51,30 @@ int lc_is_function_word(const lc_reading *reading, size_t term)
     return lc_term_in(reading, term, function_words, COUNT(function_words));
 }
 
-static lc_question_type type_english(const lc_reading *reading, size_t *at)
+static lc_question_type type_from(const lc_reading *reading, size_t from, size_t *at)
 {
     *at = 0;
-    if (lc_term_in(reading, 0, auxiliaries, COUNT(auxiliaries)))
-        return LC_ASKS_YES;
-    for (size_t i = 0; i < reading->term_count; i++)
+    for (size_t i = from; i < reading->term_count; i++)
         for (size_t row = 0; row < COUNT(english); row++) {
             if (!lc_term_is(reading, i, english[row].word))
                 continue;
             *at = i;
+            if (lc_term_is(reading, i, "how") && lc_term_is(reading, i + 1, "come"))
+                return LC_ASKS_WHY;
             return english[row].type == LC_ASKS_HOW &&
                            lc_term_in(reading, i + 1, quantities, COUNT(quantities))
                        ? LC_ASKS_NUMBER
                        : english[row].type;
         }
     return LC_ASKS_UNKNOWN;
+}
+
+static lc_question_type type_english(const lc_reading *reading, size_t *at)
+{
+    *at = 0;
+    if (lc_term_in(reading, 0, auxiliaries, COUNT(auxiliaries)))
+        return LC_ASKS_YES;
+    return type_from(reading, 0, at);
 }
 
 /* "Is called what" holds the letters of "why": 稱為什麼, 成為什麼. */
@@ -115,6 +123,36 @@ lc_question_type lc_question_type_of(const lc_reading *reading, int *leads)
     if (leads)
         *leads = is_chinese || (at < reading->term_count && reading->terms[at].opens);
     return type;
+}
+
+lc_question_type lc_question_asked(const lc_reading *reading, int *leads)
+{
+    static const char *const whom[] = {"anybody", "anyone", "somebody", "someone", "you"};
+    static const char *const telling[] = {"explain", "know", "say", "show", "tell"};
+    size_t at, i = lc_term_is(reading, 2, "please") ? 3 : 2;
+    if (reading->han_count == 0 && lc_term_in(reading, 0, auxiliaries, COUNT(auxiliaries)) &&
+        lc_term_in(reading, 1, whom, COUNT(whom)) &&
+        lc_term_in(reading, i, telling, COUNT(telling))) {
+        lc_question_type type = type_from(reading, i + 1, &at);
+        if (type != LC_ASKS_UNKNOWN) {
+            *leads = 1;
+            return type;
+        }
+    }
+    return lc_question_type_of(reading, leads);
+}
+
+int lc_asks_for_a_way(const lc_reading *reading)
+{
+    static const char *const behind[] = {"can", "could", "do", "should", "to"};
+    static const char *const ways[] = {"如何", "怎樣", "怎样"};
+    for (size_t i = 0; i < COUNT(ways); i++)
+        if (strstr(reading->text, ways[i]))
+            return 1;
+    for (size_t i = 0; i < reading->term_count; i++)
+        if (lc_term_is(reading, i, "how"))
+            return lc_term_in(reading, i + 1, behind, COUNT(behind));
+    return 0;
 }
 
 static int is_narrow(lc_question_type type)

@@ -22,6 +22,12 @@ typedef enum lc_question_type {
  * it opens"). */
 lc_question_type lc_question_type_of(const lc_reading *reading, int *leads);
 
+/* The same behind "can you tell me" and its like: what is really asked. */
+lc_question_type lc_question_asked(const lc_reading *reading, int *leads);
+
+/* Is "how" here no "why"? How can I, 如何; but not "how is it still pending", 怎麼. */
+int lc_asks_for_a_way(const lc_reading *reading);
+
 /* Both known, different, and one of them a reason, a time, a place, a person or a
  * quantity. */
 int lc_question_types_differ(lc_question_type a, lc_question_type b);

@@ -13,7 +13,7 @@ static const struct {
     double replaced, added;
 } least[LC_LANGUAGE_COUNT] = {
     [LC_ENGLISH] = {0.90, 0.90},
-    [LC_CHINESE] = {0.92, 0.90},
+    [LC_CHINESE] = {0.92, 0.905},
 };
 
 int lc_rule_edit(const lc_case *c, char *detail)

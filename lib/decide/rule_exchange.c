@@ -11,6 +11,6 @@ int lc_rule_exchange(const lc_case *c, char *detail)
     if (c->edit.kind != LC_EDIT_EXCHANGED)
         return 0;
     lc_detail(detail, lc_run_slice(&c->a, &c->a_gist, c->edit.x),
-              lc_run_slice(&c->a, &c->a_gist, c->edit.y));
+              lc_run_slice(&c->b, &c->b_gist, c->edit.y));
     return 1;
 }

@@ -13,9 +13,9 @@ static const lc_mark marks[] = {
 
 int lc_rule_modal(const lc_case *c, char *detail)
 {
-    int same = 0;
-    if (lc_question_type_of(&c->a, NULL) != LC_ASKS_YES ||
-        lc_question_type_of(&c->b, NULL) != LC_ASKS_YES ||
+    int same = 0, leads;
+    if (lc_question_asked(&c->a, &leads) != LC_ASKS_YES ||
+        lc_question_asked(&c->b, &leads) != LC_ASKS_YES ||
         !lc_marks_differ(marks, sizeof marks / sizeof marks[0], c, detail))
         return 0;
     if (c->edit.kind == LC_EDIT_NONE)

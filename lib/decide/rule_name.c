@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define LONGEST_ACRONYM 5
+#define NAMES_MAX       32 /* of a side, looked at */
 
 static const char *const not_names[] = {
     "a",     "am",   "an",    "and",    "are",  "as",     "at",   "be",   "but",
@@ -104,8 +105,7 @@ struct side {
 static int is_alone(const struct side *side, size_t i, const struct side *others)
 {
     const lc_reading *reading = side->reading, *other = others->reading;
-    if (!is_name(reading, i) || lc_reading_shares(other, reading, i) ||
-        is_abbreviated(reading, i, other) || is_reworded(side->gist, i, others->gist))
+    if (is_abbreviated(reading, i, other) || is_reworded(side->gist, i, others->gist))
         return 0;
     for (size_t j = 0; j < other->term_count; j++)
         if (is_form_of(reading, i, other, j))
@@ -122,21 +122,43 @@ static int in_one_place(const lc_reading *a, size_t i, const lc_reading *b, size
     return a->han_count > 0 || b->han_count > 0 ? before && behind : before || behind;
 }
 
+/* The names of one side that the other lacks. */
+struct names {
+    size_t terms[NAMES_MAX];
+    size_t count;
+};
+
+static void find_names(const struct side *side, const struct side *others,
+                       struct names *names)
+{
+    size_t seen = 0;
+    names->count = 0;
+    for (size_t i = 0; i < side->reading->term_count && seen < NAMES_MAX; i++) {
+        if (!is_name(side->reading, i) ||
+            lc_reading_shares(others->reading, side->reading, i))
+            continue;
+        seen++;
+        if (is_alone(side, i, others))
+            names->terms[names->count++] = i;
+    }
+}
+
 int lc_rule_name(const lc_case *c, char *detail)
 {
     const lc_reading *a = &c->a, *b = &c->b;
     const struct side left = {a, &c->a_gist}, right = {b, &c->b_gist};
+    struct names in_a, in_b;
     if (is_title(a) || is_title(b))
         return 0;
-    for (size_t i = 0; i < a->term_count; i++) {
-        if (!is_alone(&left, i, &right))
-            continue;
-        for (size_t j = 0; j < b->term_count; j++) {
-            if (!is_alone(&right, j, &left) || !in_one_place(a, i, b, j))
+    find_names(&left, &right, &in_a);
+    find_names(&right, &left, &in_b);
+    for (size_t i = 0; i < in_a.count; i++)
+        for (size_t j = 0; j < in_b.count; j++) {
+            if (!in_one_place(a, in_a.terms[i], b, in_b.terms[j]))
                 continue;
-            lc_detail(detail, lc_term_slice(a, i), lc_term_slice(b, j));
+            lc_detail(detail, lc_term_slice(a, in_a.terms[i]),
+                      lc_term_slice(b, in_b.terms[j]));
             return 1;
         }
-    }
     return 0;
 }

@@ -310,6 +310,40 @@ static void print_speed(const run *r, lc_embedder *embedder)
            best, r->decide_us / (double)r->count);
 }
 
+/* Two texts of this many bytes with no word in common, every rule heard: the best of 5. */
+static double long_us(size_t size)
+{
+    char left[LC_TEXT_MAX], right[LC_TEXT_MAX];
+    for (size_t i = 0; i < size; i++) {
+        left[i] = i % 5 == 4 ? ' ' : (char)('a' + i * i / 7 % 13);
+        right[i] = i % 5 == 4 ? ' ' : (char)('n' + i * i / 7 % 13);
+    }
+    lc_side a = {.text = left, .size = size}, b = {.text = right, .size = size};
+    lc_policy policy = {.explain = 1};
+    lc_verdict verdict;
+    double best = INFINITY;
+    for (int turn = 0; turn < 5; turn++) {
+        double start = cpu_us();
+        for (int i = 0; i < 20; i++)
+            if (lc_decide(&a, &b, 1, &policy, &verdict))
+                test_give_up("out of memory");
+        double us = (cpu_us() - start) / 20;
+        best = us < best ? us : best;
+    }
+    return best;
+}
+
+/* Eight times as long may cost eight times as much, and half as much again; not the
+ * square. */
+static int length_costs(void)
+{
+    double one = long_us(1024), eight = long_us(8192);
+    int fine = eight < 12 * one;
+    printf("texts of 1 KiB: %.0f us, of 8 KiB: %.0f us, %.1f times as much: %s\n", one,
+           eight, eight / one, fine ? "fine" : "MORE THAN 12 TIMES");
+    return fine;
+}
+
 static void read_scores(lc_policy *policy)
 {
     const char *scores = getenv("LLMCACHE_BENCH_SCORES");
@@ -354,6 +388,7 @@ int main(void)
     print_veto_costs(&r);
     print_rules(&r);
     print_speed(&r, &embedder);
+    int fine = length_costs();
     lc_embedder_close(&embedder);
-    return 0;
+    return !fine;
 }

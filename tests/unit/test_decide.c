@@ -144,6 +144,9 @@ Test(decide, directions)
          "a flight from qatar to muscat from may on", 1},
         {"translate Chinese into Dutch", "translate Dutch into Chinese", 1},
         {"從台北到台中怎麼走", "怎麼從台北到台中", 0},
+        {"flights from Rome to Paris and from Paris to Rome",
+         "flights from Paris to Rome and from Rome to Paris", 0},
+        {"從台北到台中再從台中到台北", "從台北到台中，再從台中到台北要多久", 0},
         {"How to get to the airport", "How do I get to the airport", 0},
         {"I want to go to Rome", "I would like to go to Rome", 0},
     };
