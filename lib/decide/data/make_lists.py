@@ -130,10 +130,8 @@ want: want to, wants to
 """
 QUANTITIES = """
 all: all, every, each, everyone, everybody, 所有, 全部, 每個, 每个, 一切, 全體, 全体
-some: some, any, several, certain, 有些, 某些, 部分, 一些
+some: some, any, several, certain, few, 有些, 某些, 部分, 一些, 少數, 少数
 most: most of, do most, are most, can most, have most, majority, 大部分, 大多數, 大多数, 多數, 多数
-few: few, 少數, 少数
-only: only, 只有, 僅, 仅
 """
 
 
@@ -157,4 +155,4 @@ write("units.def", "Units of measure and of time.", UNITS)
 write("formats.def", "Forms, lengths and readers an answer is asked for in.", FORMATS)
 write("volatile.def", "What makes a question one about now; told: unless it is part of a story.", VOLATILE)
 write("modals.def", "What one may, must, should or wants to do.", MODALS)
-write("quantities.def", "How many of them: all, some, most, few, only.", QUANTITIES)
+write("quantities.def", "How many of them: all, some, most.", QUANTITIES)
