@@ -3,10 +3,12 @@
  * quantity are not held apart (when, how long), nor is anything from a plain what, how or
  * yes-no question: true pairs vary these too often.
  */
-#include "decide/case.h"
+#include "decide/overlap.h"
 #include "decide/question_type.h"
 
 #include <string.h>
+
+#define STORY_TERMS 12
 
 static const char *name_of(lc_question_type type)
 {
@@ -44,17 +46,24 @@ static int differ_alone(lc_question_type a, lc_question_type b)
     return 0;
 }
 
+/* Two stories ask for several things. */
+static int is_long(const lc_case *c)
+{
+    return c->a.term_count > STORY_TERMS && c->b.term_count > STORY_TERMS;
+}
+
 int lc_rule_asks(const lc_case *c, char *detail)
 {
     int a_leads, b_leads;
     lc_question_type a = lc_question_asked(&c->a, &a_leads);
     lc_question_type b = lc_question_asked(&c->b, &b_leads);
+    if (a == b || !a_leads || !b_leads)
+        return 0;
     int alone = c->edit.kind == LC_EDIT_NONE && differ_alone(a, b) &&
                 (a != LC_ASKS_HOW || b != LC_ASKS_WHY || lc_asks_for_a_way(&c->a)) &&
                 (b != LC_ASKS_HOW || a != LC_ASKS_WHY || lc_asks_for_a_way(&c->b));
-    if (a == b || !a_leads || !b_leads ||
-        (!alone &&
-         (!is_narrow(a) || !is_narrow(b) || (is_measure(a) && is_measure(b)))))
+    if (!alone && (!is_narrow(a) || !is_narrow(b) || (is_measure(a) && is_measure(b)) ||
+                   (is_long(c) && !lc_overlap_within(c))))
         return 0;
     const char *left = name_of(a), *right = name_of(b);
     lc_detail(detail, (lc_slice){left, strlen(left)}, (lc_slice){right, strlen(right)});

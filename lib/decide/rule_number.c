@@ -1,10 +1,10 @@
 /*
  * Different numbers: each question names one that the other lacks, or one names a number
- * in digits that the other lacks, or each names one more often, or the same thing is
+ * in digits that the other, alike but for that, lacks, or each names one more often, or the same thing is
  * counted as one here and as more there. Other numbers on one side only are left to the
  * score, because paraphrases drop and add them (第一 and 首).
  */
-#include "decide/case.h"
+#include "decide/overlap.h"
 
 #include <string.h>
 
@@ -64,11 +64,18 @@ static int is_alone(const lc_case *c, lc_weight weight, const lc_number **left,
     return *left && *right;
 }
 
+/* Is the number all, or nearly all, by which one question says more? Where the rest
+ * differs as well, a number may be part of a story ("2 weeks ago I ordered ..."). */
+static int is_added(const lc_case *c)
+{
+    return c->edit.kind != LC_EDIT_OTHER || lc_overlap_within(c);
+}
+
 int lc_rule_number(const lc_case *c, char *detail)
 {
     const lc_number *left, *right;
     if (!is_exchanged(c, &left, &right) && !is_alone(c, LC_PLAIN, &left, &right) &&
-        !is_alone(c, LC_FIRM, &left, &right))
+        !(is_alone(c, LC_FIRM, &left, &right) && ((left && right) || is_added(c))))
         return 0;
     lc_detail(detail, slice_of(&c->a, left), slice_of(&c->b, right));
     return 1;

@@ -137,6 +137,9 @@ Test(edits, what_is_asked_for)
         {"How is my transfer still pending?", "Why is my transfer still pending?", 0},
         {"How do I cook rice?", "What is the best way to cook rice?", 0},
         {"手機怎麼充不了電？", "手機為什麼充不了電？", 0},
+        {"Who was Marie Curie?", "When was the birth of Marie Curie?", 1},
+        {"Where did all of my money go? I'm not able to withdraw it from my ATM.",
+         "Why was I not able to take any cash from the machine in the street?", 0},
         {"秘魯的首都在哪裡？", "秘魯的首都是什麼？", 0},
     };
     CHECK(LC_RULE_ASKS, pairs);
