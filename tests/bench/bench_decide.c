@@ -31,6 +31,8 @@ static const char *const pair_sets[] = {
     "pawsx_zhtw",       "pawsx_zh",         "pawsx_mix",    "drcd_hardneg_zhtw",
 };
 static const char *const group_sets[] = {"banking77_en"};
+static const char *const own_sets[] = {"own_traps_en", "own_traps_zh", "own_para_en",
+                                       "own_para_zh"};
 
 /* What was decided of one pair, every rule heard. */
 typedef struct outcome {
@@ -280,6 +282,23 @@ static void print_veto_costs(const run *r)
     }
 }
 
+/* The project's own edits and paraphrases, apart from what others labelled. */
+static void print_own(const run *r, lc_embedder *embedder)
+{
+    labelled_set set;
+    run own = {.policy = r->policy};
+    for (size_t i = 0; i < sizeof own_sets / sizeof own_sets[0]; i++) {
+        labelled_own(own_sets[i], &set);
+        decide_all(&own, embedder, &set);
+    }
+    print_head("The project's own pairs");
+    for (int i = 0; i < own.set_count; i++) {
+        struct counts counts = served_by_default(&own, i, 0);
+        print_counts(own.names[i], &counts);
+    }
+    free(own.outcomes);
+}
+
 /* ---- Speed
  * --------------------------------------------------------------------------------------
  */
@@ -387,6 +406,7 @@ int main(void)
     print_traps(&r);
     print_veto_costs(&r);
     print_rules(&r);
+    print_own(&r, &embedder);
     print_speed(&r, &embedder);
     int fine = length_costs();
     lc_embedder_close(&embedder);

@@ -69,6 +69,21 @@ int labelled_pairs(const char *name, labelled_set *set)
     return each_line(name, take_pair, set);
 }
 
+void labelled_own(const char *name, labelled_set *set)
+{
+    *set = (labelled_set){.name = name};
+    char *text = test_read_file(test_source_path("tests/bench/own_pairs.tsv"), NULL), *rest;
+    for (char *line = strtok_r(text, "\n", &rest); line;
+         line = strtok_r(NULL, "\n", &rest)) {
+        char *of = strtok(line, "\t"), *label = strtok(NULL, "\t");
+        const char *a = strtok(NULL, "\t"), *b = strtok(NULL, "\t");
+        if (!b)
+            test_give_up("own_pairs.tsv: a line without set, label and two texts");
+        if (strcmp(of, name) == 0)
+            *add_pair(set) = (labelled_pair){a, b, *label == '1'};
+    }
+}
+
 /* ---- Groups
  * -------------------------------------------------------------------------------------
  */

@@ -25,6 +25,9 @@ typedef struct labelled_set {
 /* A file of pairs. 0 if it is not there. */
 int labelled_pairs(const char *name, labelled_set *set);
 
+/* The project's own pairs of this set (own_pairs.tsv: set, label, both texts). */
+void labelled_own(const char *name, labelled_set *set);
+
 /* A file of groups as a cache would meet it: each text with the text of the file nearest
  * to it; the same group is label 1. */
 int labelled_groups(const char *name, lc_embedder *embedder, labelled_set *set);
