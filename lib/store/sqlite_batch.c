@@ -31,6 +31,9 @@ int lc_sqlite_read_totals(lc_sqlite_connection *connection, lc_sqlite_totals *to
     if (rc == SQLITE_OK)
         rc = lc_sqlite_run(connection, LC_SQL_TOTAL, LLMCACHE_PART_OBSERVATION, &read.observations);
     if (rc == SQLITE_OK)
+        rc = lc_sqlite_run(connection, LC_SQL_PAGES, LLMCACHE_PART_PROMPT, &read.bytes);
+    read.bytes *= LC_SQLITE_PAGE_SIZE;
+    if (rc == SQLITE_OK)
         *totals = read;
     return rc;
 }

@@ -372,7 +372,7 @@ static void stats(void *user_self, llmcache_store_stats *out)
     out->entries = (uint64_t)self->totals.entries;
     out->records = (uint64_t)self->totals.records;
     out->observations = (uint64_t)self->totals.observations;
-    out->bytes = (uint64_t)self->file_bytes;
+    out->bytes = (uint64_t)self->totals.bytes;
     out->connected = self->ready;
     if (!self->ready)
         snprintf(out->detail, sizeof out->detail, "%.127s", self->reason.message);

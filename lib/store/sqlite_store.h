@@ -23,9 +23,10 @@
 
 enum lc_sqlite_work { LC_WORK_PUT, LC_WORK_REMOVE, LC_WORK_SWEEP, LC_WORK_DROP, LC_WORK_PING };
 
-/* Rows there are. */
+/* Rows there are, and the size of the file. */
 typedef struct lc_sqlite_totals {
     int64_t entries, records, observations;
+    int64_t bytes;
 } lc_sqlite_totals;
 
 /* One change to be made. Belongs to its caller until it is submitted. */
@@ -90,7 +91,6 @@ typedef struct lc_sqlite {
     int64_t seen;         /* last line of `changes` that was dealt with */
     int checkpoint_due;
     lc_sqlite_totals totals;
-    int64_t file_bytes;
 } lc_sqlite;
 
 /* ---- sqlite_store.c ---------------------------------------------------------------------------- */

@@ -57,13 +57,6 @@ static int after_commit(void *user, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-static int64_t bytes_of_file(lc_sqlite_connection *connection)
-{
-    int64_t pages = 0;
-    lc_sqlite_run(connection, LC_SQL_PAGES, LLMCACHE_PART_PROMPT, &pages);
-    return pages * LC_SQLITE_PAGE_SIZE;
-}
-
 static int open_once(lc_sqlite *self, lc_sqlite_connection *connection, struct stat *damaged,
                      llmcache_error *err)
 {
@@ -84,12 +77,10 @@ static int open_once(lc_sqlite *self, lc_sqlite_connection *connection, struct s
     if (rc != SQLITE_OK)
         return lc_sqlite_fail(rc, "reading", self->path, err);
     sqlite3_wal_hook(connection->db, after_commit, self);
-    int64_t bytes = bytes_of_file(connection);
     pthread_mutex_lock(&self->lock);
     connection->epoch = ++self->epoch;
     self->file = file;
     self->totals = totals;
-    self->file_bytes = bytes;
     self->own_count = 0;
     self->seen = seq;
     self->lost = self->epoch > 1;
@@ -226,7 +217,6 @@ static void run_batch(lc_sqlite *self, lc_sqlite_connection *connection, unsigne
     lc_sqlite_batch b = lc_sqlite_take_batch(self);
     pthread_mutex_unlock(&self->lock);
     int rc = lc_sqlite_commit(self, connection, &b, ++*batches % PRUNE_EVERY == 0);
-    int64_t bytes = rc == SQLITE_OK ? bytes_of_file(connection) : 0;
     int removing = 0;
     for (lc_sqlite_job *job = b.first; job; job = job->next)
         removing |= job->removed > MANY_REMOVED;
@@ -234,7 +224,6 @@ static void run_batch(lc_sqlite *self, lc_sqlite_connection *connection, unsigne
     pthread_mutex_lock(&self->lock);
     if (rc == SQLITE_OK) {
         self->totals = b.totals;
-        self->file_bytes = bytes;
     } else if (needs_new_connection(rc)) {
         self->vanished = 1;
     }
