@@ -41,6 +41,25 @@ static void ask(llmcache *cache, const char *question, const char *expected)
     llmcache_answer_free(answer);
 }
 
+/* What is heard is the answer, or, when it fails, a head of it. */
+static int on_text(void *user, const char *text, size_t size)
+{
+    strncat(user, text, size); /* room for far more than the mock says */
+    return 0;
+}
+
+static void hear(llmcache *cache, const char *question)
+{
+    char heard[4096] = "";
+    llmcache_answer *answer = NULL;
+    llmcache_error err = {.message = ""};
+    llmcache_ask_options options = {.struct_size = sizeof options, .on_text = on_text, .on_text_user = heard};
+    int code = llmcache_ask(cache, question, &options, &answer, &err);
+    cr_assert(code ? err.code == code && err.message[0] : strcmp(heard, llmcache_answer_text(answer)) == 0,
+              "heard \"%s\", %d %s", heard, code, err.message);
+    llmcache_answer_free(answer);
+}
+
 static void once(const llmcache_options *options)
 {
     llmcache *cache = NULL;
@@ -52,6 +71,8 @@ static void once(const llmcache_options *options)
     ask(cache, "What is a cache?", "cache");
     ask(cache, "Explain what a cache is", "cache");
     ask(cache, "Name a colour", "colour");
+    hear(cache, "Name a bird");
+    hear(cache, "Name a bird");
     test_reply reply = test_call(cache, "/v1/chat/completions", NULL,
                                  "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\","
                                  "\"content\":\"Name a river\"}]}");
