@@ -103,7 +103,7 @@ static struct fit look(const lc_curve *c, double middle, double slope)
 {
     const double p0 = 1 / (MIDDLE_SPREAD * MIDDLE_SPREAD),
                  p1 = 1 / (SLOPE_SPREAD * SLOPE_SPREAD);
-    struct fit fit = {.gradient = {-(middle - MIDDLE_MEAN) * p0, -(slope - SLOPE_MEAN) * p1},
+    struct fit fit = {.gradient = {(MIDDLE_MEAN - middle) * p0, (SLOPE_MEAN - slope) * p1},
                       .h00 = p0,
                       .h11 = p1};
     for (int i = 0; i < LC_CURVE_BINS; i++) {

@@ -22,6 +22,7 @@ typedef struct lc_curve {
     double risk_seen[LC_RISK_BANDS], risk_labels[LC_RISK_BANDS],
         risk_wrong[LC_RISK_BANDS];
     double requests_recent; /* with and without a candidate */
+    double share_now, share_lately; /* of candidates in the bands that are served */
 
     /* Since the last reset, nothing fades. */
     uint64_t band_hits[LC_LEARNER_VIEW_BANDS], band_lots[LC_LEARNER_VIEW_BANDS],
@@ -66,15 +67,15 @@ void lc_curve_fit(lc_curve *curve);
 
 /*
  * The largest set of bands, from the least risk up, whose share of wrong labels has its
- * upper limit within what is allowed; `ceiling`: no band with a chance above it. Stratified:
- * each band's labels stand for the band's recent candidates, so it does not matter that
- * some bands are labelled more often. The limit is Clopper and Pearson's at the effective
- * number of labels (Korn and Graubard, "Confidence intervals for proportions with small
- * expected number of positive counts estimated from survey data", Survey Methodology 24,
- * 1998).
+ * upper limit within what is allowed; `ceiling`: no band with a chance above it.
+ * Stratified: each band's labels stand for the band's recent candidates, so it does not
+ * matter that some bands are labelled more often. The limit is Clopper and Pearson's at
+ * the effective number of labels (Korn and Graubard, "Confidence intervals for
+ * proportions with small expected number of positive counts estimated from survey data",
+ * Survey Methodology 24, 1998).
  */
 typedef struct lc_allowance {
-    double error;      /* share of labels in the set that may be wrong, as the judge sees it */
+    double error;       /* share of the set's labels that may be wrong, as judged */
     int among_requests; /* ... of all requests instead */
     double confidence, ceiling;
 } lc_allowance;

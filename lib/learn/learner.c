@@ -14,7 +14,9 @@
 #define WORST          5    /* no hit is served at more than so many budgets */
 #define LABELS_WANTED  10.0 /* budgets' worth: enough to prove 0.4 of one */
 #define CONTROLS_LEAST 10
-#define CONTROLS_FADE  0.999 /* judges change, too */
+#define CONTROLS_FADE  0.97 /* judges change, too */
+#define FEW_HITS       10.0 /* budgets' worth */
+#define FIRST_PART     0.02
 
 void lc_learner_options_init(lc_learner_options *options)
 {
@@ -48,7 +50,7 @@ static int check(const lc_learner_options *o, llmcache_error *err)
     if (!is_in(o->false_alarm, 0, 0.5) || !is_in(o->missed, 0, 0.5))
         return lc_fail(err, LLMCACHE_SETTING, "a judge's errors are from 0 to 50 %%");
     if (!is_in(o->half_life, 100, 1e12) || o->half_life_ms < 0 || o->record_ttl_ms < 0)
-        return lc_fail(err, LLMCACHE_SETTING, "what was learned lasts 100 candidates at least");
+        return lc_fail(err, LLMCACHE_SETTING, "evidence lasts 100 candidates at least");
     return 0;
 }
 
@@ -72,9 +74,13 @@ void lc_learner_know(lc_learner *learner)
     }
     rates.useless = rates.missed >= 0.5;
     rates.false_alarm = fmin(rates.false_alarm, 0.5);
+    int lost = rates.useless && !learner->rates.useless;
     learner->rates = rates;
-    for (size_t i = 0; i < learner->curve_count; i++)
+    for (size_t i = 0; i < learner->curve_count; i++) {
+        if (lost) /* nobody knows since when its words are worth nothing */
+            lc_curve_scale(&learner->curves[i], 0);
         lc_learner_make(learner, &learner->curves[i]);
+    }
 }
 
 int lc_learner_new(const lc_learner_options *options, lc_learner **out,
@@ -169,11 +175,15 @@ void lc_learner_make(const lc_learner *learner, lc_curve *curve)
 {
     const lc_learner_options *options = &learner->options;
     lc_judge_rates rates = learner->rates;
+    /* Error is a share of hits: among the first ones, one wrong outweighs any budget. So
+     * the proof is strict in the beginning. */
+    double part = (double)curve->hits * options->max_error / FEW_HITS;
+    double confidence = 1 - (1 - options->confidence) * fmin(1, fmax(FIRST_PART, part));
     curve->changes = 0;
     lc_curve_fit(curve);
     lc_allowance allowance = {.error = lc_as_judged(rates, options->max_error),
                               .among_requests = options->among == LC_AMONG_REQUESTS,
-                              .confidence = options->confidence,
+                              .confidence = confidence,
                               .ceiling = lc_as_judged(rates, options->max_error) * WORST};
     lc_curve_prove(curve, &allowance);
     if (rates.useless)

@@ -15,23 +15,29 @@
  *      candidate at this position is wrong. Counts in 32 bins of position are all it
  *      needs; a normal prior keeps it finite where right and wrong are separable.
  *   2. the record: a record that was wrong more often than its curve expected has its odds
- *      multiplied by (1 + wrong) / (1 + expected), the mean of a gamma posterior; so a new record
- *      borrows everything from the curve and an old one stands for itself.
+ *      multiplied by (.3 + wrong) / (.3 + expected), the mean of a gamma posterior; so a
+ *      new record borrows everything from the curve and an old one stands for itself.
  *   3. the proof: estimates are not trusted. Labels are counted by the chance that was
  *      estimated BEFORE each of them was seen, and what is served is the largest set of
  *      low estimates of which the labels' upper confidence limit is within the budget.
+ *      The first proof is stricter: of few hits one wrong is already over any budget.
  *   4. the lot: a random share of what would be served is checked all the same. It feeds
  *      the proof, gives the interval that is shown, and a detector of change that, on
  *      alarm, throws most of the evidence away, so that it has to be earned anew.
+ *   5. caution with records that have no label of their own: they are checked after their
+ *      first hit ("due"; all records after 4 more, 16, 64, ...), held back while far more
+ *      of the candidates than lately would be served ("surge": the proof was made on
+ *      another mix), and after wrong ones in the lot until right ones outweigh them
+ *      ("wary").
  *
- * Labels may come late or never. Without new ones the evidence fades with traffic and
- * time, and with it the serving. Servers that share a store should hand each other's
- * observations to lc_learner_observe; lc_learner_merge adds states up once.
+ * Labels may come late or never; each must come once. Without new ones the evidence
+ * fades with traffic and time, and with it the serving. Servers that share a store should
+ * hand each other's observations to lc_learner_observe; lc_learner_merge adds states up
+ * once.
  *
- * vCache (arXiv 2502.03771), from which the idea is, keeps no record of a new question
- * that was found to mean an old one's, and gives each record an estimate of its own from
- * its own labels only. Both cost more than half of the hits here (docs/learning.md): keep
- * every record.
+ * The idea of exploring and serving by each record's own evidence is vCache's (arXiv
+ * 2502.03771). Its rule to keep no record of a new question that was found to mean an old
+ * one's cost most hits here (docs/learning.md): keep every record.
  */
 #ifndef LC_LEARN_LEARNER_H
 #define LC_LEARN_LEARNER_H
@@ -62,14 +68,15 @@ typedef struct lc_learner_options {
     double confidence; /* 0.95: of the limits */
     double lot_least;  /* 0.01: least share of would-be hits to check */
     double lot_most;   /* 0.2: the most, where little is known */
-    double explore;    /* 1: share of candidates not served that are compared anyway */
+    double explore;    /* 1: share of what it may not serve yet that is compared (the
+                          model is asked for those anyway) */
     /* The judge: how often it calls a right answer wrong (0; an underestimate is safe) and
      * a wrong one right (0.05; an overestimate is safe). Controls correct both. */
     double false_alarm, missed;
     double half_life;      /* 50000 candidates of a curve: its evidence then counts half */
     int64_t half_life_ms;  /* 30 days: the same by time; 0: never */
-    size_t records_max;    /* 100000; 24 bytes each, taken as needed */
-    int64_t record_ttl_ms; /* 90 days without a label; 0: never */
+    size_t records_max;    /* 100000 that were labelled or served; 24 bytes each, as needed */
+    int64_t record_ttl_ms; /* 90 days without either; 0: never */
     size_t curves_max;     /* 64; what comes later is never served */
 } lc_learner_options;
 
@@ -107,8 +114,9 @@ typedef struct lc_learner_decision {
     lc_learner_action action;
     int by_lot; /* would be served, and was drawn to be checked: hand on with the
                    observation. With SERVE: ask the model behind the answer's back */
-    const char *why;   /* static: "proven", "fixed", "lot", "refused", "floor", "unproven",
-                          "judge", "memory" */
+    const char *why;   /* static. Served: "proven", "fixed"; held back: "unproven",
+                          "lot", "due", "surge", "wary", "judge"; never: "refused",
+                          "floor", "memory" */
     double chance;     /* that it is wrong; the record's history included */
     double low, high;  /* 95 % band of the curve's estimate there */
     double limit;      /* chances up to this are served now; 0: none */
@@ -119,6 +127,10 @@ typedef struct lc_learner_decision {
 /* `draw`: a random number from 0 to below 1, a new one for each call. */
 void lc_learner_ask(lc_learner *learner, const lc_learner_candidate *candidate,
                     double draw, int64_t now_ms, lc_learner_decision *decision);
+
+/* What it would say, the lot left out; nothing is counted. */
+void lc_learner_explain(const lc_learner *learner, const lc_learner_candidate *candidate,
+                        lc_learner_decision *decision);
 
 /* A request of this curve that had no candidate: only counted. */
 void lc_learner_pass(lc_learner *learner, const char *curve);
@@ -138,7 +150,8 @@ int lc_learner_observe(lc_learner *learner, const lc_learner_candidate *candidat
 /* A pair of answers of which it is known whether they say the same, and the judge's word:
  * the same question asked twice; a candidate that a rule refused. From ten on the judge's
  * own rates are used where they are worse than assumed. A judge that misses half of the
- * known-wrong ones is no judge: nothing is served by proof ("judge"). */
+ * known-wrong ones is no judge: all that was learned from it goes, and nothing is served by
+ * proof ("judge") until enough controls speak for it again. */
 void lc_learner_control(lc_learner *learner, int known_right, int said_right);
 
 /* Frozen, decisions go on as they are; observations only move what is shown. */
@@ -194,7 +207,7 @@ int lc_learner_tell(const lc_learner *learner, lc_buffer *out);
 int lc_learner_save(lc_learner *learner, lc_buffer *out);
 /* Replaces what was learned; unchanged on error. LLMCACHE_CORRUPT, LLMCACHE_UNSUPPORTED
  * (another version), LLMCACHE_MEMORY, LLMCACHE_TOO_LARGE (more curves than curves_max).
- * Records beyond records_max are left out, those without a label for longest first. */
+ * Records beyond records_max are left out, those not seen for longest first. */
 int lc_learner_load(lc_learner *learner, const void *bytes, size_t size,
                     llmcache_error *err);
 /* Adds another's evidence: sums. Doing it twice counts it twice. */

@@ -33,7 +33,7 @@ lc_curve *lc_learner_add_curve(lc_learner *learner);
 
 /* Makes a curve's fit and limit anew. */
 void lc_learner_make(const lc_learner *learner, lc_curve *curve);
-/* The judge's rates, then all curves: after options, controls or the whole state changed. */
+/* The judge's rates, then all curves: after options, controls or the state changed. */
 void lc_learner_know(lc_learner *learner);
 
 /* The share of would-be hits that is checked. */

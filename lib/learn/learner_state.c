@@ -135,6 +135,8 @@ static void walk_curve(stream *s, lc_curve *c)
     numbers(s, c->risk_wrong, LC_RISK_BANDS);
     number(s, &c->requests_recent);
     number(s, &c->fading);
+    number(s, &c->share_now);
+    number(s, &c->share_lately);
     numbers(s, c->detector.log_ratio, LC_DETECTOR_RATES);
     counts(s, c->band_hits, LC_LEARNER_VIEW_BANDS);
     counts(s, c->band_lots, LC_LEARNER_VIEW_BANDS);
@@ -152,7 +154,8 @@ static void walk_record(stream *s, lc_record *r)
     u64(s, &r->key);
     small_number(s, &r->wrong);
     small_number(s, &r->expected);
-    u32(s, &r->labels);
+    r->labels = (uint16_t)integer(s, r->labels, 2);
+    r->served = (uint16_t)integer(s, r->served, 2);
     u32(s, &r->minute);
 }
 
@@ -210,6 +213,11 @@ static int is_count(double value)
     return value >= 0 && value < 1e15; /* NaN is not */
 }
 
+static int is_share(double value)
+{
+    return value >= 0 && value <= 1;
+}
+
 /* Parts of wholes; fading rounds both alike. */
 static int are_counts(const double *whole, const double *part, size_t count)
 {
@@ -236,7 +244,8 @@ static int is_sound(const lc_curve *c)
             return 0;
     return memchr(c->name, '\0', sizeof c->name) && isfinite(c->floor) &&
            isfinite(c->top) && c->floor < c->top && is_count(c->requests_recent) &&
-           is_count(c->fading) && are_counts(c->labels, c->wrong, LC_CURVE_BINS) &&
+           is_count(c->fading) && is_share(c->share_now) && is_share(c->share_lately) &&
+           are_counts(c->labels, c->wrong, LC_CURVE_BINS) &&
            are_counts(c->risk_labels, c->risk_wrong, LC_RISK_BANDS);
 }
 
@@ -358,6 +367,8 @@ static void merge_curve(lc_curve *c, const lc_curve *o)
     add_counts(c->band_lots, o->band_lots, LC_LEARNER_VIEW_BANDS);
     add_counts(c->band_wrong, o->band_wrong, LC_LEARNER_VIEW_BANDS);
     c->requests_recent += o->requests_recent;
+    c->share_now = (c->share_now + o->share_now) / 2;
+    c->share_lately = (c->share_lately + o->share_lately) / 2;
     c->requests += o->requests;
     c->candidates += o->candidates;
     c->hits += o->hits;
@@ -392,6 +403,11 @@ static int merge_curves(lc_learner *learner, const lc_learner *other)
     return 0;
 }
 
+static uint16_t sum_of(uint16_t a, uint16_t b)
+{
+    return a > UINT16_MAX - b ? UINT16_MAX : (uint16_t)(a + b);
+}
+
 static void merge_records(lc_learner *learner, const lc_learner *other)
 {
     for (size_t i = 0; i < other->records.room; i++) {
@@ -402,7 +418,8 @@ static void merge_records(lc_learner *learner, const lc_learner *other)
             continue;
         ours->wrong += theirs->wrong;
         ours->expected += theirs->expected;
-        ours->labels += theirs->labels;
+        ours->labels = sum_of(ours->labels, theirs->labels);
+        ours->served = sum_of(ours->served, theirs->served);
         ours->minute = theirs->minute > ours->minute ? theirs->minute : ours->minute;
     }
 }

@@ -1,6 +1,6 @@
 /*
  * What each record's labels said: a table of buckets, eight records each, that doubles
- * while it may and then lets the record go whose last label is oldest in its bucket. So
+ * while it may and then lets the record go seen last longest ago in its bucket. So
  * memory is bounded, a look costs one bucket, and nothing has to be moved or swept.
  */
 #ifndef LC_LEARN_RECORD_TABLE_H
@@ -12,11 +12,12 @@
 #define LC_RECORD_WAYS 8
 
 typedef struct lc_record {
-    uint64_t key;      /* 0: empty */
-    float wrong;       /* labels that were wrong */
-    float expected;    /* how many were, going by the curve */
-    uint32_t labels;   /* in all */
-    uint32_t minute;   /* of the last label */
+    uint64_t key;    /* 0: empty */
+    float wrong;     /* labels that were wrong */
+    float expected;  /* how many were, going by the curve */
+    uint16_t labels; /* in all, at most UINT16_MAX */
+    uint16_t served; /* since the last label, the same */
+    uint32_t minute; /* of the last label or hit */
 } lc_record;
 
 typedef struct lc_record_table {

@@ -66,16 +66,22 @@ static double rate_of(int i, double budget)
     return rate < far ? (rate > budget ? rate : far) : far;
 }
 
-int lc_detector_add(lc_detector *detector, int wrong, double budget, double level)
+double lc_detector_value(const lc_detector *detector)
 {
     double sum = 0;
+    for (int i = 0; i < LC_DETECTOR_RATES; i++)
+        sum += exp(fmin(fmax(detector->log_ratio[i], 0), 500));
+    return sum / LC_DETECTOR_RATES;
+}
+
+int lc_detector_add(lc_detector *detector, int wrong, double budget, double level)
+{
     for (int i = 0; i < LC_DETECTOR_RATES; i++) {
         double rate = rate_of(i, budget), *ratio = &detector->log_ratio[i];
         *ratio = fmax(*ratio, 0) +
                  (wrong ? log(rate / budget) : log((1 - rate) / (1 - budget)));
-        sum += exp(fmin(*ratio, 500));
     }
-    if (sum / LC_DETECTOR_RATES < 1 / level)
+    if (lc_detector_value(detector) < 1 / level)
         return 0;
     *detector = (lc_detector){{0}};
     return 1;

@@ -31,4 +31,7 @@ typedef struct lc_detector {
 /* One more label. 1 when it is time for an alarm; the detector has begun anew then. */
 int lc_detector_add(lc_detector *detector, int wrong, double budget, double level);
 
+/* The evidence for a rate over the budget so far: a betting gain, 1 for none. */
+double lc_detector_value(const lc_detector *detector);
+
 #endif

@@ -133,6 +133,7 @@ static void set_options(const plan *p, double budget, lc_learner_options *option
 {
     lc_learner_options_init(options);
     options->max_error = budget;
+
     if (p->flips > 0 && !p->untold)
         options->false_alarm = options->missed = p->flips;
     if (p->guard)

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-static const stream_law law = {.middle = -1, .slope = -8, .record_spread = 1, .records = 200};
+static const stream_law law = {
+    .middle = -3, .slope = -10, .record_spread = 1, .records = 200};
 
 static void save(lc_learner *learner, lc_buffer *out)
 {
@@ -136,8 +137,9 @@ Test(learner_state, two_add_up_to_the_union)
         uint64_t record = 1 + (uint64_t)(test_draw(&seed) * 100);
         int right = test_draw(&seed) > chance_of_wrong(&law, position, record);
         lc_learner_candidate c = test_candidate(position, record);
-        lc_learner_observe(halves[i % 2], &c, right, right && i % 3 == 0, LC_LEARNED_EXPLORED, 1000);
-        lc_learner_observe(whole, &c, right, right && i % 3 == 0, LC_LEARNED_EXPLORED, 1000);
+        int lot = right && i % 3 == 0;
+        lc_learner_observe(halves[i % 2], &c, right, lot, LC_LEARNED_EXPLORED, 1000);
+        lc_learner_observe(whole, &c, right, lot, LC_LEARNED_EXPLORED, 1000);
     }
     cr_assert_eq(lc_learner_merge(halves[0], halves[1], NULL), 0);
     lc_learner_view sum, all;

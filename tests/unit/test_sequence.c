@@ -75,6 +75,7 @@ Test(sequence, detector)
     detector = (lc_detector){{0}};
     while (delay < 1000 && !lc_detector_add(&detector, test_draw(&seed) < 0.3, 0.02, 1e-3))
         delay++;
+    cr_expect_eq(lc_detector_value(&detector), 1);
     cr_expect(delay < 60, "%d labels until 30 %% were noticed", delay);
 }
 
