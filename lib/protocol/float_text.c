@@ -2,10 +2,9 @@
  * Conversions between text and float32, whatever the host's locale says about decimal
  * points.
  *
- * Writing looks for the fewest digits (6 to 9) that read back as the same float. A
- * candidate is accepted only if its value lies clearly inside the float's rounding
- * interval, so that the small error of computing it in double cannot matter; nine digits
- * always do.
+ * Writing looks for the fewest digits (15 to 17) that read back as the same double: then
+ * the numbers are exactly those that a client gets who unpacks the base64 itself, and
+ * those of a service that computes in float32 and writes what it has.
  */
 #include "protocol/float_text.h"
 
@@ -19,69 +18,46 @@
 
 /* ---- Writing a number ------------------------------------------------------------ */
 
-/* 10^power, exact up to 10^22, to within a few units of the last place beyond. */
-static double power_of_ten(int power)
+enum { MOST_DIGITS = 17 };
+
+/* The value as DIGITS, without zeros at their end, and the power of ten of the first one.
+ * The point that printf puts behind it depends on the locale and is left out. */
+static int find_digits(double value, char digits[MOST_DIGITS + 1], int *power)
 {
-    double result = 1, base = 10;
-    for (int left = abs(power); left; left >>= 1, base *= base)
-        if (left & 1)
-            result *= base;
-    return power < 0 ? 1 / result : result;
+    char text[40];
+    int precision = 15, count = 0;
+    do
+        snprintf(text, sizeof text, "%.*e", precision - 1, value);
+    while (strtod(text, NULL) != value && precision++ < MOST_DIGITS);
+    const char *exponent = strchr(text, 'e');
+    for (const char *at = text; at < exponent; at++)
+        if (*at >= '0' && *at <= '9')
+            digits[count++] = *at;
+    while (count > 1 && digits[count - 1] == '0')
+        count--;
+    digits[count] = '\0';
+    *power = atoi(exponent + 1);
+    return count;
 }
 
-/* Does digits * 10^power lie in the inside, but for its very edge, of the interval that
- * rounds to `value`? */
-static int reads_back(double digits, int power, float value)
-{
-    double candidate =
-        power < 0 ? digits / power_of_ten(-power) : digits * power_of_ten(power);
-    float below = nextafterf(value, 0), above = nextafterf(value, INFINITY);
-    double low = ((double)value - below) * 0.4999,
-           high = ((double)above - value) * 0.4999;
-    return candidate >= (double)value - low && candidate <= (double)value + high;
-}
-
-/* DIGITS * 10^power as plain decimals or with an exponent, as JavaScript and Python
- * would. */
-static size_t put_decimal(char *text, long digits, int power)
-{
-    char plain[16];
-    while (digits && digits % 10 == 0) {
-        digits /= 10;
-        power++;
-    }
-    int length = snprintf(plain, sizeof plain, "%ld", digits), point = length + power;
-    if (point > 15 || point < -5) {
-        int more = length > 1;
-        return (size_t)sprintf(text, "%c%s%.*se%d", plain[0], more ? "." : "", length - 1,
-                               plain + 1, point - 1);
-    }
-    if (power >= 0)
-        return (size_t)sprintf(text, "%s%.*s.0", plain, power, "000000000000000");
-    if (point > 0)
-        return (size_t)sprintf(text, "%.*s.%s", point, plain, plain + point);
-    return (size_t)sprintf(text, "0.%.*s%s", -point, "000000", plain);
-}
-
+/* As plain decimals or with an exponent, as JavaScript and Python would. */
 size_t lc_float_write(float value, char *text)
 {
-    size_t sign = 0;
-    if (signbit(value)) {
-        text[sign++] = '-';
-        value = -value;
-    }
-    if (value == 0)
-        return sign + (size_t)sprintf(text + sign, "0.0");
-    int top = (int)floor(log10((double)value));
-    for (int count = 6; count <= 9; count++) {
-        int power = top - count + 1;
-        double scaled = power < 0 ? (double)value * power_of_ten(-power)
-                                  : (double)value / power_of_ten(power);
-        double digits = nearbyint(scaled);
-        if (count == 9 || reads_back(digits, power, value))
-            return sign + put_decimal(text + sign, (long)digits, power);
-    }
-    return 0;
+    char digits[MOST_DIGITS + 1];
+    int power, count = find_digits(fabs((double)value), digits, &power);
+    int point = power + 1; /* digits before it */
+    char *at = text;
+    if (signbit(value))
+        *at++ = '-';
+    if (point > 15 || point < -5)
+        at += sprintf(at, "%c%s%se%d", digits[0], count > 1 ? "." : "", digits + 1, power);
+    else if (point >= count)
+        at += sprintf(at, "%s%.*s.0", digits, point - count, "00000000000000000");
+    else if (point > 0)
+        at += sprintf(at, "%.*s.%s", point, digits, digits + point);
+    else
+        at += sprintf(at, "0.%.*s%s", -point, "000000", digits);
+    return (size_t)(at - text);
 }
 
 /* ---- Base64 ---------------------------------------------------------------------- */

@@ -10,7 +10,8 @@
 int lc_floats_to_base64(const lc_tree *numbers, lc_buffer *out); /* a JSON string */
 int lc_base64_to_floats(const lc_tree *base64, lc_buffer *out);  /* a JSON array */
 
-/* The shortest decimal that reads back as this float; 32 bytes are enough. Not for infinities and NaN. */
+/* The shortest decimal that reads back as exactly this number, as a double too; 32 bytes are enough. Not for
+ * infinities and NaN. */
 size_t lc_float_write(float value, char *text);
 
 #endif
