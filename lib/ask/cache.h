@@ -83,6 +83,7 @@ struct llmcache {
     int64_t opened_ms;
     atomic_int_least64_t embed_pause_until_ms; /* monotonic */
     atomic_int index_ready;
+    atomic_int brief_messages; /* the Anthropic service's last stream counted only the output at its end */
 };
 
 /* How this question is to be treated: from its options, headers and body. */

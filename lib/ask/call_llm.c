@@ -12,6 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define STREAM_KEPT_BYTES (32 * 1024)
+
 /* One call: what it needs of the job, by value. */
 typedef struct errand {
     llmcache *cache;
@@ -113,6 +115,32 @@ static lc_entry *make_entry(errand *e, const char *body, size_t size, const lc_a
     return lc_entry_new(&entry);
 }
 
+/*
+ * A short stream is kept in memory beside its answer as it came, so that a hit is cut into the very same deltas;
+ * a long one would take many times the room of its answer. Padding that hides lengths has no place in a replay.
+ */
+static void keep_stream(errand *e, lc_entry *entry)
+{
+    size_t size = 0;
+    if (!e->streams)
+        return;
+    const char *log = lc_flight_log(e->flight, &size);
+    int usage = e->protocol == LC_PROTOCOL_MESSAGES ? !lc_assembler_brief(e->assembler)
+                : e->protocol == LC_PROTOCOL_CHAT || e->protocol == LC_PROTOCOL_COMPLETIONS
+                    ? e->wants == LC_WANTS_STREAM_USAGE
+                    : 0;
+    if (!log || size + e->held.size > STREAM_KEPT_BYTES || memmem(log, size, "\"obfuscation\"", 13))
+        return;
+    char *events = lc_alloc(size + e->held.size + 1);
+    if (!events)
+        return;
+    memcpy(events, log, size);
+    if (e->held.size)
+        memcpy(events + size, e->held.data, e->held.size);
+    events[size + e->held.size] = '\0';
+    lc_memory_cache_render(e->cache->memory, entry, usage, events, size + e->held.size);
+}
+
 static void keep(errand *e, lc_landing *landing, const lc_answer_facts *facts, size_t size)
 {
     llmcache *cache = e->cache;
@@ -132,6 +160,7 @@ static void keep(errand *e, lc_landing *landing, const lc_answer_facts *facts, s
     lc_remember(cache, landing->entry, shape.broken || !shape.data ? "" : shape.data, e->vector,
                 e->dimension, NULL);
     lc_buffer_done(&shape);
+    keep_stream(e, landing->entry);
     if (e->has_raw)
         lc_memory_cache_alias(cache->memory, e->raw, landing->entry, 0, e->form, 1);
     lc_count_add(&cache->counts.stored, 1);
@@ -154,6 +183,8 @@ static void land(errand *e, lc_landing *landing)
     size_t size = 0;
     lc_buffer_init(&assembled, 0);
     const char *body = whole_answer(e, &assembled, &size, &landing->why);
+    if (body && e->streams && e->protocol == LC_PROTOCOL_MESSAGES)
+        atomic_store(&e->cache->brief_messages, lc_assembler_brief(e->assembler));
     if (body && lc_answer_read(e->protocol, body, size, &facts, NULL) == 0) {
         landing->entry = make_entry(e, body, size, &facts);
         if (landing->entry) {

@@ -186,6 +186,14 @@ static int render(llmcache *cache, lc_entry *entry, int with_usage, llmcache_err
     return 0;
 }
 
+/* Chat streams have the usage where it is asked for, messages as their service counts. */
+static int with_usage(const lc_job *job)
+{
+    if (job->protocol == LC_PROTOCOL_MESSAGES)
+        return !atomic_load(&job->cache->brief_messages);
+    return job->question.include_usage != 0;
+}
+
 static int events_of(llmcache *cache, lc_entry *entry, int with_usage, const char **events,
                      size_t *size, llmcache_error *err)
 {
@@ -231,7 +239,7 @@ static int reply_paced(lc_job *job, llmcache_error *err)
     char room[LC_REPLY_ROOM];
     lc_buffer events;
     lc_buffer_init(&events, 0);
-    int code = replay(&job->entry->facts, job->question.include_usage != 0, PIECE_BYTES, &events, err);
+    int code = replay(&job->entry->facts, with_usage(job), PIECE_BYTES, &events, err);
     if (!code && events.broken)
         code = lc_fail_memory(err);
     if (!code) {
@@ -255,8 +263,7 @@ int lc_reply_entry(lc_job *job, llmcache_error *err)
     if (job->question.stream && job->cache->settings.replay_delay_ms)
         return reply_paced(job, err);
     if (job->question.stream) {
-        int code = events_of(job->cache, job->entry, job->question.include_usage != 0, &body, &size,
-                             err);
+        int code = events_of(job->cache, job->entry, with_usage(job), &body, &size, err);
         if (code)
             return code;
     }

@@ -128,6 +128,11 @@ void lc_assembler_listen(lc_assembler *assembler, lc_buffer *said)
     assembler->said = said;
 }
 
+int lc_assembler_brief(const lc_assembler *assembler)
+{
+    return assembler->brief;
+}
+
 int lc_assembler_ended(const lc_assembler *assembler)
 {
     return assembler->ended;

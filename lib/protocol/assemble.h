@@ -17,6 +17,7 @@ struct lc_assembler {
                         index */
     lc_buffer *said; /* the caller's, gets the text as it comes; NULL: nobody wants it */
     int ended;
+    int brief; /* message_delta did not count the input */
     int status;        /* LLMCACHE_MEMORY or LLMCACHE_TOO_LARGE, for good */
     const char *wrong; /* why nothing may be kept; NULL while all is well */
 };

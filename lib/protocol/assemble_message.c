@@ -111,6 +111,7 @@ static int change_message(lc_assembler *assembler, const lc_tree *event)
             status = lc_merge_container(&assembler->merge, assembler->root, "usage",
                                         LC_TREE_OBJECT, &usage);
             status = status ? status : replace_members(assembler, usage, member);
+            assembler->brief = lc_tree_is_nothing(lc_tree_find(member, "input_tokens"));
         } else {
             status = lc_merge_replace(&assembler->merge, assembler->root, member);
         }

@@ -143,10 +143,14 @@ int lc_assembler_ended(const lc_assembler *assembler);
  */
 int lc_assembler_finish(lc_assembler *assembler, lc_buffer *body, llmcache_error *err);
 
+/* 1 when a stream of messages counted only the output in its message_delta, as some services do. */
+int lc_assembler_brief(const lc_assembler *assembler);
+
 /*
  * Replays a whole answer as the protocol's full event sequence: role first, finish reason, usage when
  * include_usage, [DONE]; message_start ... message_stop; response.* with sequence numbers.
- * LLMCACHE_UNSUPPORTED when usage is asked for and the answer has none.
+ * LLMCACHE_UNSUPPORTED when usage is asked for and the answer has none. Streams of messages always say it:
+ * there include_usage makes message_delta say all counts, not the output's alone.
  */
 int lc_replay(lc_protocol protocol, const char *body, size_t size, int include_usage,
               lc_buffer *events, llmcache_error *err);

@@ -156,7 +156,7 @@ static void play_message_start(lc_player *player)
 }
 
 /* SDKs take the stop members from here even when they are not said, and the counts where
- * they are. */
+ * they are: some clients count only those, so a replay counts what the service counts. */
 static void play_message_delta(lc_player *player)
 {
     static const char *const counts[] = {"input_tokens", "cache_creation_input_tokens",
@@ -177,7 +177,7 @@ static void play_message_delta(lc_player *player)
         lc_tree_write(output, out);
     else
         lc_buffer_byte(out, '0');
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+    for (size_t i = 0; player->include_usage && i < sizeof counts / sizeof *counts; i++) {
         const lc_tree *count = lc_tree_find(usage, counts[i]);
         if (!lc_tree_is_nothing(count))
             lc_player_member(out, counts[i], count);

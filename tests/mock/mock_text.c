@@ -104,7 +104,7 @@ static json_t *shaping_fields(const mock_call *call)
 {
     static const char *const delivery[] = {
         "stream",           "stream_options",   "user", "metadata", "service_tier",
-        "prompt_cache_key", "safety_identifier"};
+        "prompt_cache_key", "safety_identifier", "encoding_format"};
     json_t *copy = json_copy(call->json);
     for (size_t i = 0; i < sizeof delivery / sizeof *delivery; i++)
         json_object_del(copy, delivery[i]);

@@ -189,13 +189,14 @@ void mock_embeddings(const mock_call *call, mock_reply *reply)
                     "'$.input' is invalid.");
         return;
     }
+    json_int_t tokens = 0; /* each input's own, whatever is beside it */
     for (size_t i = 0; i < count; i++) {
         size_t index = mock_rule_true(call, "shuffle") ? count - 1 - i : i;
         char *text = input_text(one ? input : json_array_get(input, index));
         json_array_append_new(data, row(text, index, dimension, as_base64));
+        tokens += mock_count(call, text) + 1;
         free(text);
     }
-    json_int_t tokens = (json_int_t)mock_input_tokens(call);
     mock_whole(reply, 200,
                json_pack("{s:s, s:o, s:s, s:{s:I, s:I}}", "object", "list", "data", data,
                          "model", mock_text_of(call->json, "model", ""), "usage",

@@ -125,9 +125,14 @@ Test(replays, of_a_message_are_what_anthropic_sends)
         "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
     lc_buffer events;
     lc_buffer_init(&events, 0);
-    cr_assert_eq(lc_replay(LC_PROTOCOL_MESSAGES, whole, strlen(whole), 0, &events, NULL),
+    cr_assert_eq(lc_replay(LC_PROTOCOL_MESSAGES, whole, strlen(whole), 1, &events, NULL),
                  0);
     cr_expect_str_eq(events.data, want);
+    lc_buffer_clear(&events);
+    cr_assert_eq(lc_replay(LC_PROTOCOL_MESSAGES, whole, strlen(whole), 0, &events, NULL),
+                 0);
+    cr_expect(strstr(events.data, "\"stop_sequence\":null},\"usage\":{\"output_tokens\":9}}\n\n"), "%s",
+              events.data);
     lc_buffer_done(&events);
 }
 

@@ -170,6 +170,27 @@ static void assembles_every_split(const recording *r)
     free(all);
 }
 
+/* Some services of messages count the input at the end again, some do not. */
+Test(streams, of_messages_tell_how_they_count)
+{
+    static const struct {
+        const char *usage;
+        int brief;
+    } cases[] = {{"{\"output_tokens\":2}", 1},
+                 {"{\"input_tokens\":7,\"output_tokens\":2}", 0},
+                 {"{\"input_tokens\":null,\"output_tokens\":2}", 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *event =
+            test_format("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\"}}\n\n"
+                        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{},\"usage\":%s}\n\n",
+                        cases[i].usage);
+        lc_assembler *assembler = lc_assembler_new(LC_PROTOCOL_MESSAGES, 0);
+        cr_assert_eq(lc_assembler_feed(assembler, event, strlen(event)), 0);
+        cr_expect_eq(lc_assembler_brief(assembler), cases[i].brief, "%s", cases[i].usage);
+        lc_assembler_free(assembler);
+    }
+}
+
 Test(streams, may_be_split_anywhere)
 {
     each_recording(assembles_every_split);
