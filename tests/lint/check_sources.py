@@ -35,7 +35,7 @@ def tracked_files():
     if names:
         return names
     return [os.path.join(where, name)[2:] for where, _, found in os.walk(".")
-            if not where.startswith(("./build", "./.git", "./.venv", "./data")) for name in found]
+            if not where.startswith(("./build", "./.git", "./.venv", "./.node", "./data")) for name in found]
 
 
 def read(path):
