@@ -134,33 +134,59 @@ static int keep_one(void *user, size_t position, const char *body, size_t size)
     return 0;
 }
 
-/* Asks for what is missing. 0: all entries are there, or the upstream's own reply is to be passed on. */
-static int ask(batch *b, llmcache_error *err)
+static int ask_service(batch *b, const char *body, size_t size, llmcache_error *err)
 {
     lc_job *job = b->job;
+    llmcache_request request = *job->request;
+    llmcache_sink sink = {b, on_begin, on_write};
+    lc_headers_free(b->down, b->down_count);
+    b->down = NULL;
+    b->down_count = 0;
+    lc_buffer_clear(&b->reply);
+    request.headers = b->up;
+    request.header_count = lc_headers_up(job->request, job->cache->keeps_credential, b->up);
+    request.body = body;
+    request.body_size = size;
+    int64_t start_us = lc_mono_us();
+    int code = lc_ask_provider(job, &request, (size_t)job->cache->settings.max_reply_bytes, &sink,
+                               &b->status, err);
+    b->model_ms = (lc_mono_us() - start_us) / 1000;
+    return code;
+}
+
+static int ask_missing(batch *b, llmcache_error *err)
+{
     lc_buffer body;
     lc_buffer_init(&body, 0);
     int code = lc_embeddings_ask(b->inputs, b->missing, b->missing_count, &body, err);
-    b->up = lc_alloc_array(job->request->header_count, sizeof *b->up);
-    if (!code && (!b->up || body.broken))
+    if (!code && body.broken)
         code = lc_fail_memory(err);
-    if (!code) {
-        llmcache_request request = *job->request;
-        llmcache_sink sink = {b, on_begin, on_write};
-        request.headers = b->up;
-        request.header_count = lc_headers_up(job->request, job->cache->keeps_credential, b->up);
-        request.body = body.data;
-        request.body_size = body.size;
-        int64_t start_us = lc_mono_us();
-        code = lc_ask_provider(job, &request, (size_t)job->cache->settings.max_reply_bytes, &sink,
-                               &b->status, err);
-        b->model_ms = (lc_mono_us() - start_us) / 1000;
-    }
+    if (!code)
+        code = ask_service(b, body.data, body.size, err);
     lc_buffer_done(&body);
-    if (!code && b->status == 200 &&
-        lc_embeddings_split(b->inputs, b->missing, b->missing_count, b->reply.data, b->reply.size,
+    return code;
+}
+
+/*
+ * Asks for what is missing. 0: all entries are there, or the upstream's own reply is to be passed on. A reply
+ * that cannot be taken apart is no reply to the caller unless it is to all that the caller asked.
+ */
+static int ask(batch *b, llmcache_error *err)
+{
+    const lc_question *question = &b->job->question;
+    const llmcache_request *request = b->job->request;
+    b->up = lc_alloc_array(request->header_count, sizeof *b->up);
+    if (!b->up)
+        return lc_fail_memory(err);
+    int code = ask_missing(b, err);
+    if (code || b->status != 200)
+        return code;
+    if (lc_embeddings_split(b->inputs, b->missing, b->missing_count, b->reply.data, b->reply.size,
                             keep_one, b, NULL) == 0)
         b->missing_count = 0;
+    else if (b->missing_count < b->count)
+        code = ask_service(b, question->forward ? question->forward : request->body,
+                           question->forward ? question->forward_size : request->body_size, err);
     return code;
 }
 

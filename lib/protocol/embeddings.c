@@ -9,6 +9,7 @@
 #include "protocol/canonical.h"
 #include "protocol/controls.h"
 #include "protocol/float_text.h"
+#include "protocol/usage_shares.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -221,40 +222,26 @@ static int is_vector(const lc_tree *vector)
 
 /* ---- Taking an answer apart ------------------------------------------------------ */
 
-/* A part of an answer for one of several inputs. */
-typedef struct share {
-    const lc_tree *item;
-    uint64_t before, weight,
-        sum; /* weights: of the inputs before this one, of this one, of all */
-} share;
-
-/* floor(number * part / whole) without overflow: counts of tokens are far below 2^53. */
-static int64_t part_of(int64_t number, uint64_t part, uint64_t whole)
-{
-    return (int64_t)((long double)number * (long double)part / (long double)whole);
-}
-
-static void put_usage_share(lc_buffer *out, const lc_tree *usage, const share *s)
+static void put_usage_share(lc_buffer *out, const lc_tree *usage, const lc_share *s)
 {
     int64_t number;
+    int at = 0;
     if (!lc_tree_is_type(usage, LC_TREE_OBJECT)) {
         lc_tree_write(usage, out);
         return;
     }
     lc_buffer_byte(out, '{');
-    for (const lc_tree *member = usage->first; member; member = member->next) {
+    for (const lc_tree *member = usage->first; member; member = member->next, at++) {
         put_name(out, member);
-        if (lc_tree_integer(member, &number) == 0)
-            lc_buffer_format(out, "%" PRId64,
-                             part_of(number, s->before + s->weight, s->sum) -
-                                 part_of(number, s->before, s->sum));
+        if (at < LC_MOST_COUNTS && lc_tree_integer(member, &number) == 0)
+            lc_buffer_format(out, "%" PRId64, s->counts[at]);
         else
             lc_tree_write(member, out);
     }
     lc_buffer_byte(out, '}');
 }
 
-static int put_share(lc_buffer *out, const lc_tree *answer, const share *s)
+static int put_share(lc_buffer *out, const lc_tree *answer, const lc_share *s)
 {
     lc_buffer_clear(out);
     lc_buffer_byte(out, '{');
@@ -275,7 +262,7 @@ static int put_share(lc_buffer *out, const lc_tree *answer, const share *s)
 
 /* Finds the item for each of the inputs by its index. 0, or LLMCACHE_INVALID when one is
  * missing. */
-static int sort_items(const lc_tree *data, share *shares, size_t count)
+static int sort_items(const lc_tree *data, lc_share *shares, size_t count)
 {
     if (!lc_tree_is_type(data, LC_TREE_ARRAY) || data->size != count)
         return LLMCACHE_INVALID;
@@ -290,20 +277,7 @@ static int sort_items(const lc_tree *data, share *shares, size_t count)
     return 0;
 }
 
-static void weigh(const lc_embeddings *batch, const size_t *positions, size_t count,
-                  share *shares)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        shares[i].before = sum;
-        shares[i].weight = batch->inputs[positions[i]].weight + 1;
-        sum += shares[i].weight;
-    }
-    for (size_t i = 0; i < count; i++)
-        shares[i].sum = sum;
-}
-
-static int split(const lc_tree *answer, const share *shares, const size_t *positions,
+static int split(const lc_tree *answer, const lc_share *shares, const size_t *positions,
                  size_t count, lc_embeddings_fn fn, void *user, llmcache_error *err)
 {
     lc_buffer one;
@@ -326,16 +300,20 @@ int lc_embeddings_split(const lc_embeddings *batch, const size_t *positions, siz
 {
     lc_arena arena = {0};
     lc_tree *root;
-    share *shares = lc_zalloc_array(count, sizeof *shares);
+    lc_share *shares = lc_zalloc_array(count, sizeof *shares);
     int status =
         shares ? lc_tree_read(&arena, answer, size, &root, err) : lc_fail_memory(err);
     if (!status && sort_items(lc_tree_find(root, "data"), shares, count))
         status =
             lc_fail(err, LLMCACHE_INVALID, "embeddings: not one vector for each input");
-    if (!status) {
-        weigh(batch, positions, count, shares);
-        status = split(root, shares, positions, count, fn, user, err);
+    for (size_t i = 0; !status && i < count; i++) {
+        shares[i].shape = batch->inputs[positions[i]].shape;
+        shares[i].weight = batch->inputs[positions[i]].weight + 1;
     }
+    if (!status && lc_share_usage(lc_tree_find(root, "usage"), shares, count))
+        status = lc_fail_memory(err);
+    if (!status)
+        status = split(root, shares, positions, count, fn, user, err);
     lc_arena_done(&arena);
     lc_free(shares);
     return status;
@@ -343,12 +321,10 @@ int lc_embeddings_split(const lc_embeddings *batch, const size_t *positions, siz
 
 /* ---- Putting answers together ---------------------------------------------------- */
 
-enum { MOST_COUNTS = 8 };
-
 /* Usage summed over the answers: the integers of the first one's usage, by their place in
  * it. */
 typedef struct tally {
-    int64_t sums[MOST_COUNTS];
+    int64_t sums[LC_MOST_COUNTS];
 } tally;
 
 static void add_usage(tally *t, const lc_tree *names, const lc_tree *usage)
@@ -356,7 +332,7 @@ static void add_usage(tally *t, const lc_tree *names, const lc_tree *usage)
     const int64_t most = INT64_C(1) << 50;
     int at = 0;
     int64_t number;
-    for (const lc_tree *name = lc_tree_children(names); name && at < MOST_COUNTS;
+    for (const lc_tree *name = lc_tree_children(names); name && at < LC_MOST_COUNTS;
          name = name->next, at++)
         if (lc_tree_integer(lc_tree_member(usage, name->name, name->name_size),
                             &number) == 0 &&
@@ -371,7 +347,7 @@ static void put_usage(lc_buffer *out, const lc_tree *names, const tally *t)
     lc_buffer_byte(out, '{');
     for (const lc_tree *name = lc_tree_children(names); name; name = name->next, at++) {
         put_name(out, name);
-        if (at < MOST_COUNTS && lc_tree_integer(name, &number) == 0)
+        if (at < LC_MOST_COUNTS && lc_tree_integer(name, &number) == 0)
             lc_buffer_format(out, "%" PRId64, t->sums[at]);
         else
             lc_tree_write(name, out);

@@ -60,6 +60,44 @@ Test(embeddings, a_batch_asks_only_for_what_is_missing_and_keeps_the_order)
     llmcache_close(fresh);
 }
 
+static int64_t tokens_of(const test_reply *reply)
+{
+    json_t *usage = json_object_get(test_json(reply->body), "usage");
+    return json_integer_value(json_object_get(usage, "total_tokens"));
+}
+
+Test(embeddings, a_batch_counts_its_tokens_alike_each_time)
+{
+    static const char *const inputs[] = {"[\"one two\",\"one two\"]",
+                                         "[\"x\",\"y y\",\"x\",\"z z z z\"]",
+                                         "[\"p q r\",\"p q r\",\"p q r\",\"s\",\"s\",\"s\"]",
+                                         "[\"t\",\"u v\",\"w x y\"]"};
+    llmcache *cache = test_cache(&mock, "embedder", "none");
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+        const char *body = test_format("{\"model\":\"e\",\"input\":%s}", inputs[i]);
+        test_reply miss = test_call(cache, PATH, NULL, body), hit = test_call(cache, PATH, NULL, body);
+        cr_expect_str_eq(test_reply_header(&hit, "X-Cache-Status"), "HIT");
+        cr_expect_eq(tokens_of(&hit), tokens_of(&miss), "%s", inputs[i]);
+        cr_expect_gt(tokens_of(&hit), 0);
+    }
+    cr_expect_eq(mock_calls(&mock, PATH), 4);
+    llmcache_close(cache);
+}
+
+/* What cannot be taken apart is asked for again as the caller asked, or rows would be missing. */
+Test(embeddings, a_reply_that_cannot_be_taken_apart_is_never_a_part_of_the_batch)
+{
+    llmcache *cache = test_cache(&mock, "embedder", "none");
+    test_call(cache, PATH, NULL, "{\"model\":\"e\",\"input\":\"a\"}");
+    mock_behave(&mock, "[{'next': 1, 'body': {'data': []}}, {'next': 1, 'body': {'odd': true}}]");
+    test_reply reply = test_call(cache, PATH, NULL, "{\"model\":\"e\",\"input\":[\"a\",\"b\"]}");
+    cr_expect_str_eq(asked(1), "[\"b\"]");
+    cr_expect_str_eq(asked(2), "[\"a\",\"b\"]");
+    cr_expect(strstr(reply.body, "odd"), "%s", reply.body);
+    cr_expect_eq(mock_calls(&mock, PATH), 3);
+    llmcache_close(cache);
+}
+
 Test(embeddings, either_form_is_served_from_what_is_kept)
 {
     llmcache *cache = test_cache(&mock, "embedder", "none");
