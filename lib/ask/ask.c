@@ -99,6 +99,7 @@ static void flight_key(const lc_job *job, unsigned char key[32])
     lc_sha256 hash;
     lc_sha256_init(&hash);
     lc_sha256_add(&hash, job->fingerprint, sizeof job->fingerprint);
+    lc_sha256_add(&hash, job->question.echo, sizeof job->question.echo);
     lc_sha256_add(&hash, terms, sizeof terms);
     lc_sha256_end(&hash, key);
 }

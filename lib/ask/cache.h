@@ -174,6 +174,9 @@ const char *lc_provider_base(const llmcache *cache, int anthropic);
 /* find_exact.c: 1 when job->entry holds an answer, by the raw digest or by the fingerprint. */
 int lc_find_known(lc_job *job);
 int lc_find_exact(lc_job *job);
+/* Makes the entry that was found say the caller's own metadata and the like. 1 when it did not: then no
+ * digest of these bytes may lead to the entry that was found. */
+int lc_take_echo(lc_job *job);
 /* The live entry under this fingerprint, referenced, from memory or the store; NULL. */
 lc_entry *lc_find_entry(const lc_job *job, const unsigned char fingerprint[32]);
 int lc_entry_is_fresh(const lc_entry *entry, int64_t now_ms);

@@ -122,7 +122,7 @@ int lc_find_exact(lc_job *job)
         job->entry = NULL;
         found = 0;
     }
-    if (found)
+    if (found && !lc_take_echo(job))
         remember_raw(job);
     return found;
 }

@@ -185,7 +185,7 @@ int lc_find_similar(lc_job *job)
     }
     if (!embed_question(job) || job->controls.no_read || !search(job))
         return 0;
-    if (job->has_raw)
+    if (!lc_take_echo(job) && job->has_raw)
         lc_memory_cache_alias(job->cache->memory, job->raw, job->entry, 1, lc_job_form(job),
                               job->similarity);
     return 1;

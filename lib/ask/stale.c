@@ -33,6 +33,7 @@ int lc_use_stale(lc_job *job, int64_t configured_ms, int64_t asked_ms)
     job->stale = NULL;
     job->similarity = 1;
     job->ended = LLMCACHE_SOURCE_STALE;
+    lc_take_echo(job);
     return 1;
 }
 

@@ -14,7 +14,6 @@ static const struct key_field {
 } key_fields_table[] = {
     {"user", LC_KEY_USER},
     {"metadata", LC_KEY_METADATA},
-    {"service_tier", LC_KEY_SERVICE_TIER},
     {"prompt_cache_key", LC_KEY_PROMPT_CACHE_KEY},
     {"safety_identifier", LC_KEY_SAFETY_IDENTIFIER},
     {"stream", LC_KEY_STREAM},
@@ -36,7 +35,7 @@ int lc_key_fields_read(const char *names, unsigned *bits, llmcache_error *err)
         if (i == KEY_FIELDS)
             return lc_fail(
                 err, LLMCACHE_SETTING,
-                "key-fields: \"%.*s\" is none of user, metadata, service_tier, "
+                "key-fields: \"%.*s\" is none of user, metadata, "
                 "prompt_cache_key, safety_identifier, stream, stream_options",
                 size > 40 ? 40 : (int)size, at);
         found |= key_fields_table[i].bit;

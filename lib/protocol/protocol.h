@@ -39,11 +39,10 @@ int lc_protocol_is_anthropic(const char *target, const llmcache_header *headers,
 enum {
     LC_KEY_USER = 1,
     LC_KEY_METADATA = 2,
-    LC_KEY_SERVICE_TIER = 4,
-    LC_KEY_PROMPT_CACHE_KEY = 8,
-    LC_KEY_SAFETY_IDENTIFIER = 16,
-    LC_KEY_STREAM = 32,
-    LC_KEY_STREAM_OPTIONS = 64
+    LC_KEY_PROMPT_CACHE_KEY = 4,
+    LC_KEY_SAFETY_IDENTIFIER = 8,
+    LC_KEY_STREAM = 16,
+    LC_KEY_STREAM_OPTIONS = 32
 };
 
 /* "user, metadata" -> bits; LLMCACHE_SETTING names the unknown word. */
@@ -65,6 +64,7 @@ typedef struct lc_question {
     size_t text_size;
     unsigned char shape[32];     /* SHA-256 over the canonical form of all that shapes the answer */
     unsigned char context[32];   /* the same with the last user text taken out */
+    unsigned char echo[32];      /* of what the answer only says again; zero where there is none */
     int stream;                  /* body.stream is true */
     int include_usage;           /* stream_options.include_usage is true */
     int matchable;               /* may be matched by meaning */

@@ -9,6 +9,7 @@
 #include "protocol/asked.h"
 #include "protocol/canonical.h"
 #include "protocol/controls.h"
+#include "protocol/echo.h"
 #include "protocol/normal_form.h"
 
 #include <string.h>
@@ -167,6 +168,9 @@ static int read_tree(const char *body, size_t size, unsigned key_fields,
                        status == LLMCACHE_INVALID
                            ? "body: a number's exponent is too large"
                            : "out of memory");
+    if (question->protocol == LC_PROTOCOL_RESPONSES &&
+        (status = lc_echo_digest(root, question->echo)))
+        return lc_fail(err, status, "body: %s", lc_code_text(status));
     question->why_not = asked.why_not ? asked.why_not : look_at_words(question);
     question->matchable = !question->why_not;
     question->why_uncacheable = lc_asked_uncacheable(question->protocol, root);
