@@ -18,14 +18,22 @@ int lc_is_about_now(const lc_job *job)
     return job->question.text && lc_volatile(job->question.text, job->question.text_size, NULL) != 0;
 }
 
-int64_t lc_ttl_ms(const lc_job *job)
+static int64_t configured_ttl_ms(const lc_job *job)
 {
     const lc_settings *settings = &job->cache->settings;
-    if (job->controls.ttl_ms)
-        return job->controls.ttl_ms < 0 ? 0 : job->controls.ttl_ms;
     int shorter = settings->volatile_ttl_ms &&
                   (!settings->ttl_ms || settings->volatile_ttl_ms < settings->ttl_ms);
     return shorter && lc_is_about_now(job) ? settings->volatile_ttl_ms : settings->ttl_ms;
+}
+
+/* The program itself may lengthen what is configured, a request may only shorten it. */
+int64_t lc_ttl_ms(const lc_job *job)
+{
+    int64_t asked = job->controls.ttl_ms;
+    if (asked && job->trusted_space)
+        return asked < 0 ? 0 : asked;
+    int64_t most = configured_ttl_ms(job);
+    return asked > 0 && (!most || asked < most) ? asked : most;
 }
 
 int lc_remember(llmcache *cache, lc_entry *entry, const char *shape, const float *vector,

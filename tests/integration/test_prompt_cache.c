@@ -232,6 +232,52 @@ Test(prompt_cache, request_directives_are_obeyed)
     llmcache_close(cache);
 }
 
+Test(prompt_cache, a_request_may_shorten_a_life_and_not_lengthen_it)
+{
+    llmcache *cache = test_cache(&mock, "embedder", "none", "ttl", "60");
+    const char *longer[] = {"X-LLMCache-TTL", "3600", NULL}, *shorter[] = {"X-LLMCache-TTL", "10", NULL};
+    const char *body = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]%s}";
+    test_call(cache, CHAT, longer, test_format(body, ""));
+    test_call(cache, CHAT, NULL, test_format(body, ",\"seed\":1,\"cache\":{\"ttl\":3600}"));
+    test_call(cache, CHAT, shorter, test_format(body, ",\"seed\":2"));
+    test_clock_ms += 11000;
+    test_reply kept = test_call(cache, CHAT, NULL, test_format(body, ""));
+    test_reply gone = test_call(cache, CHAT, NULL, test_format(body, ",\"seed\":2"));
+    cr_expect_str_eq(test_reply_header(&kept, "X-Cache-Status"), "HIT");
+    cr_expect_str_eq(test_reply_header(&gone, "X-Cache-Status"), "MISS");
+    test_clock_ms += 50000;
+    kept = test_call(cache, CHAT, NULL, test_format(body, ""));
+    cr_expect_str_eq(test_reply_header(&kept, "X-Cache-Status"), "MISS");
+    kept = test_call(cache, CHAT, NULL, test_format(body, ",\"seed\":1"));
+    cr_expect_str_eq(test_reply_header(&kept, "X-Cache-Status"), "MISS");
+    llmcache_close(cache);
+}
+
+/* A reason that the SDKs' own shapes give, in each protocol. */
+Test(prompt_cache, what_must_be_cached_and_is_not_is_an_error_in_shape)
+{
+    static const struct {
+        const char *path, *body, *shape;
+    } rows[] = {
+        {CHAT, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", "{\"error\":{\"message\":"},
+        {"/v1/completions", "{\"model\":\"m\",\"prompt\":\"x\"}", "{\"error\":{\"message\":"},
+        {"/v1/responses", "{\"model\":\"m\",\"input\":\"x\",\"stream\":true}", "{\"error\":{\"message\":"},
+        {"/v1/embeddings", "{\"model\":\"m\",\"input\":\"x\"}", "{\"error\":{\"message\":"},
+        {"/v1/messages", "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
+         "{\"type\":\"error\",\"error\":{\"type\":\"timeout_error\",\"message\":"},
+    };
+    const char *only[] = {"Cache-Control", "only-if-cached", NULL};
+    llmcache *cache = open_exact();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        test_reply reply = test_call(cache, rows[i].path, only, rows[i].body);
+        cr_expect_eq(reply.status, 504, "%s", rows[i].path);
+        cr_expect_eq(strncmp(reply.body, rows[i].shape, strlen(rows[i].shape)), 0, "%s", reply.body);
+        cr_expect_str_eq(test_reply_header(&reply, "x-should-retry"), "false", "%s", rows[i].path);
+    }
+    cr_expect_eq(mock_calls(&mock, NULL), 0);
+    llmcache_close(cache);
+}
+
 Test(prompt_cache, a_stale_answer_is_served_while_a_new_one_is_fetched)
 {
     llmcache *cache = test_cache(&mock, "embedder", "none", "ttl", "60", "stale-while-revalidate", "30");
