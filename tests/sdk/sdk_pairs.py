@@ -16,6 +16,13 @@ RESPONSE_TOOLS = [{"type": "function", "name": name, "description": "Tells the "
                   for name in ("weather", "tides")]
 THINKING = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2048}
 
+SEARCH = [{"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}},
+          {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [
+              {"type": "web_search_result", "url": "https://a.example", "title": "t", "encrypted_content": "abc+/==", "page_age": None}]},
+          {"type": "text", "text": "As said", "citations": [
+              {"type": "web_search_result_location", "url": "https://a.example", "title": "t", "encrypted_index": "i",
+               "cited_text": "x"}]}]
+
 
 class City(pydantic.BaseModel):
     name: str
@@ -118,9 +125,14 @@ PAIRS = [
     ("chat, dribbled", chat(), {"dribble": 3}),
     ("completion", completion(), None),
     ("completion, two", completion(n=2), None),
+    ("completion, logprobs", completion(logprobs=2), None),
     ("message", message(), None),
     ("message, system", message(system="Be terse.", metadata={"user_id": "u"}, extra_body={"temperature": 0.2, "top_k": 5}), None),
     ("message, tools", message(tools=CLAUDE_TOOLS), None),
+    ("message, two tools at once",
+     message(tools=CLAUDE_TOOLS, tool_choice={"type": "auto", "disable_parallel_tool_use": False}), None),
+    ("message, a tool without input", message(tools=[{"name": "now", "input_schema": {"type": "object"}}]), None),
+    ("message, a search and what it cites", message(), {"blocks": SEARCH}),
     ("message, thinking", message(**THINKING), None),
     ("message, redacted thinking", message(**THINKING), {"redacted_thinking": True}),
     ("message, thinking and tools", message(tools=CLAUDE_TOOLS, **THINKING), None),
@@ -128,6 +140,9 @@ PAIRS = [
     ("message, fine-grained tool streaming", beta_message(tools=CLAUDE_TOOLS), None),
     ("response", response(), None),
     ("response, tools", response(tools=RESPONSE_TOOLS), None),
+    ("response, two tools at once", response(tools=RESPONSE_TOOLS, parallel_tool_calls=True), None),
+    ("response, logprobs", response(include=["message.output_text.logprobs"]), None),
+    ("response, its own fields again", response(metadata={"a": "b"}, user="u", safety_identifier="s"), None),
     ("response, reasoning", response(), {"reasoning": "first, second"}),
     ("response, format", response(text={"format": {"type": "json_schema", "name": "city", "schema": CITY}}), None),
 ]

@@ -63,7 +63,8 @@ class Programs:
             self.control("behave", behaviour)
 
     def calls(self):
-        return self.control("counts")["calls"]
+        """Since the last reset."""
+        return sum(self.control("counts")["paths"].values())
 
     def log(self):
         return self.control("log")

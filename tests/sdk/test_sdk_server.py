@@ -5,41 +5,18 @@ test_sdk_server.py SERVER MOCK_MODEL
 
 Every case is run three times: against the mock service, through the server as a miss, and again as a hit. What the SDK
 hands to its caller must be equal each time, errors included; a hit must not reach the service. Needs the packages of
-requirements.txt (see test_sdk_protocol.py); without them it says so and counts as skipped.
+requirements.txt (see sdk_python.py); without them it says so and counts as skipped.
 """
 import asyncio
-import json
-import os
-import pathlib
-import re
-import signal
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
-import warnings
 
-SKIP = 77
+import sdk_python  # first: it may start another Python
+import anthropic
+import openai
+import pydantic
 
-
-def find_python():
-    """Runs this file again under the Python that has the SDKs, if another one has."""
-    root = pathlib.Path(__file__).resolve().parents[2]
-    for python in os.environ.get("LLMCACHE_SDK_PYTHON"), str(root / ".venv/bin/python"):
-        if python and os.path.exists(python) and os.environ.get("SDK_PYTHON_FOUND") is None:
-            os.execve(python, [python, *sys.argv], dict(os.environ, SDK_PYTHON_FOUND="1"))
-    print("skipped: no openai and anthropic packages; make them with"
-          " `python3 -m venv .venv && .venv/bin/pip install -r tests/sdk/requirements.txt`")
-    sys.exit(SKIP)
-
-
-try:
-    import anthropic
-    import openai
-    import pydantic
-except ImportError:
-    find_python()
+from sdk_programs import Programs
+from sdk_views import chat_chunks, difference, plain, unnumbered
 
 USER = [{"role": "user", "content": "什麼是快取？"}]
 TOOLS = [{"type": "function", "function": {"name": "weather", "description": "Tells the weather",
@@ -48,59 +25,14 @@ CLAUDE_TOOLS = [{"name": "weather", "description": "Tells the weather",
                  "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}]
 
 
-def plain(value):
-    if hasattr(value, "model_dump"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return plain(value.model_dump())
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
-
-
-def unnumbered(value):
-    """Without what counts the service's calls: two direct calls differ in it too."""
-    text = json.dumps(value, sort_keys=True, default=str)
-    text = re.sub(r"mock\d{6}", "mock", text)
-    return re.sub(r'("created(_at)?"|"completed_at"): \d+(\.\d+)?', r"\1: 0", text)
-
-
 # ---- Cases: each takes an OpenAI and an Anthropic client and returns what its caller would see ----------------------
 
 def chat(**options):
     return lambda o, a: o.chat.completions.create(model="m", messages=USER, **options)
 
 
-def merged(chunks):
-    """A chat stream as its consumer adds it up: how the text is cut into events is nobody's promise."""
-    seen, choices = {}, {}
-    for chunk in chunks:
-        data = plain(chunk)
-        for choice in data.pop("choices"):
-            into = choices.setdefault(choice["index"], {"delta": {}, "tool_calls": {}})
-            delta = choice.pop("delta") or {}
-            for call in delta.pop("tool_calls", None) or []:
-                kept = into["tool_calls"].setdefault(call["index"], {"arguments": "", "name": "", "id": None})
-                kept["id"] = call.get("id") or kept["id"]
-                kept["name"] += (call.get("function") or {}).get("name") or ""
-                kept["arguments"] += (call.get("function") or {}).get("arguments") or ""
-            for key, item in delta.items():
-                if isinstance(item, str) and key != "role":
-                    into["delta"][key] = into["delta"].get(key, "") + item
-                elif item is not None:
-                    into["delta"][key] = item
-            logprobs = choice.pop("logprobs", None)
-            if logprobs:
-                into.setdefault("logprobs", []).extend(logprobs.get("content") or [])
-            into.update({key: item for key, item in choice.items() if item is not None})
-        seen.update({key: item for key, item in data.items() if item is not None})
-    return {"choices": choices, **seen}
-
-
 def chat_stream(**options):
-    return lambda o, a: merged(o.chat.completions.create(model="m", messages=USER, stream=True, **options))
+    return lambda o, a: chat_chunks(o.chat.completions.create(model="m", messages=USER, stream=True, **options))
 
 
 def chat_helper(o, a):
@@ -157,6 +89,10 @@ def response_stream(o, a):
     return {"kinds": kinds, "final": final}
 
 
+def response_events(o, a):
+    return [event.type for event in o.responses.create(model="m", input="hi", stream=True)]
+
+
 def async_chat(o, a):
     async def run():
         async with openai.AsyncOpenAI(base_url=str(o.base_url), api_key=o.api_key, max_retries=0) as client:
@@ -194,6 +130,27 @@ CASES = [
     ("chat, cut short", chat(), {"finish": "length"}, False),
     ("chat, filtered", chat(), {"finish": "content_filter"}, False),
     ("chat, asynchronous", async_chat, None, True),
+    ("chat, stream, refusal", chat_stream(), {"refusal": "No."}, False),
+    ("chat, stream, cut short", chat_stream(), {"finish": "length"}, False),
+    ("chat, stream, filtered", chat_stream(), {"finish": "content_filter"}, False),
+    ("chat, empty", chat(), {"empty": True}, False),
+    ("chat, without usage", chat(), {"usage": 0}, True),
+    ("responses, refusal", lambda o, a: o.responses.create(model="m", input="hi"), {"refusal": "No."}, False),
+    ("responses, incomplete", lambda o, a: o.responses.create(model="m", input="hi"), {"finish": "length"}, False),
+    ("responses, failed", lambda o, a: o.responses.create(model="m", input="hi"), {"finish": "failed"}, False),
+    ("responses, in the background", lambda o, a: o.responses.create(model="m", input="hi", background=True), None, False),
+    ("responses, unknown previous", lambda o, a: o.responses.create(model="m", input="hi", previous_response_id="resp_no"),
+     None, False),
+    ("message, refusal", message(), {"finish": "refusal"}, False),
+    ("message, cut short", message(), {"finish": "max_tokens"}, False),
+    ("message, paused", message(), {"finish": "pause_turn"}, False),
+    ("message, stream, refusal", message_stream(), {"finish": "refusal"}, False),
+    ("message, stream, cut short", message_stream(), {"finish": "max_tokens"}, False),
+    ("message, stream, cut", message_stream(), {"cut_after_events": 4}, False),
+    ("message, stream, 529", message_stream(), {"status": 529}, False),
+    ("responses, stream, error", response_events, {"error_after_events": 4}, False),
+    ("responses, stream, cut", response_events, {"cut_after_events": 4}, False),
+    ("responses, 429", lambda o, a: o.responses.create(model="m", input="hi"), {"status": 429}, False),
     ("completion", lambda o, a: o.completions.create(model="m", prompt="Once"), None, True),
     ("responses", lambda o, a: o.responses.create(model="m", input="什麼是快取？"), None, True),
     ("responses, stream", response_stream, None, True),
@@ -202,7 +159,7 @@ CASES = [
     ("embeddings, short", lambda o, a: o.embeddings.create(model="e", input="a", dimensions=64), None, True),
     ("models", lambda o, a: list(o.models.list()), None, False),
     ("message", message(), None, True),
-    ("message, system", message(system="Be terse.", temperature=0.2), None, True),
+    ("message, system", message(system="Be terse.", extra_body={"temperature": 0.2}), None, True),
     ("message, tools", message(tools=CLAUDE_TOOLS), None, True),
     ("message, thinking", message(thinking={"type": "enabled", "budget_tokens": 1024}, max_tokens=2048), None, True),
     ("message, stream", message_stream(), None, True),
@@ -239,75 +196,29 @@ def outcome(case, clients):
             names = "retry-after", "x-ratelimit-limit-requests", "x-case"
             told["headers"] = {name: response.headers.get(name) for name in names}
         return told
-    except Exception as error:  # the transport's own, where the SDK passes it through
+    except Exception as error:
+        if "RemoteProtocolError" not in type(error).__name__:
+            raise  # the case is wrong; the transport's own errors pass through the SDK
         return {"error": type(error).__name__}
 
 
 # ---- The three ways ----------------------------------------------------------------------------------------------------
 
-class Programs:
-    def __init__(self, server, mock):
-        self.folder = tempfile.TemporaryDirectory()
-        self.started = []
-        self.mock_port = self.start([mock, "--port", "0", "--port-file", self.path("mock")], "mock")
-        environment = {"LLMCACHE_ENV_FILE": "/dev/null", "OPENAI_BASE_URL": f"{self.mock}/v1",
-                       "ANTHROPIC_BASE_URL": self.mock, "PATH": os.environ["PATH"]}
-        self.port = self.start([server, "--listen", "127.0.0.1:0", "--port-file", self.path("server"), "--store", "memory:",
-                                "--embedder", "none", "--access-log", ""], "server", environment)
-
-    def path(self, name):
-        return os.path.join(self.folder.name, name)
-
-    def start(self, command, name, environment=None):
-        self.started.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL))
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            try:
-                return int(open(self.path(name), encoding="ascii").read())
-            except (OSError, ValueError):
-                time.sleep(0.02)
-        raise SystemExit(f"{command[0]} did not start")
-
-    @property
-    def mock(self):
-        return f"http://127.0.0.1:{self.mock_port}"
-
-    def control(self, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(f"{self.mock}/_mock/{path}", data), timeout=10) as reply:
-            return json.load(reply)
-
-    def reset(self, behaviour):
-        self.control("reset", {})
-        if behaviour:
-            self.control("behave", behaviour)
-
-    def calls(self):
-        return self.control("counts")["calls"]
-
-    def clients(self, through, key):
-        url = f"http://127.0.0.1:{self.port}" if through else self.mock
-        return (openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=20),
-                anthropic.Anthropic(base_url=url, api_key=key, max_retries=0, timeout=20))
-
-    def end(self):
-        for process in self.started:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+def clients(url, key):
+    return (openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=20),
+            anthropic.Anthropic(base_url=url, api_key=key, max_retries=0, timeout=20))
 
 
 def show(name, way, expected, got):
-    left, right = (json.dumps(side, ensure_ascii=False, sort_keys=True, default=str) for side in (expected, got))
-    at = next((i for i, pair in enumerate(zip(left, right)) if pair[0] != pair[1]), min(len(left), len(right)))
-    print(f"FAIL {name}: {way}\n  expected ...{left[max(at - 60, 0):at + 120]}\n  got      ...{right[max(at - 60, 0):at + 120]}")
+    print(f"FAIL {name}: {way}\n{difference(expected, got)}")
 
 
 def check(programs, number, name, case, behaviour, kept):
     key = f"sk-case-{number}"
     programs.reset(behaviour)
-    direct = outcome(case, programs.clients(False, key))
+    direct = outcome(case, clients(programs.mock, key))
     programs.reset(behaviour)
-    through = programs.clients(True, key)
+    through = clients(programs.server, key)
     miss = outcome(case, through)
     calls = programs.calls()
     ok = unnumbered(miss) == unnumbered(direct)
@@ -324,11 +235,8 @@ def check(programs, number, name, case, behaviour, kept):
 
 
 def main():
-    programs = Programs(*sys.argv[1:3])
-    try:
+    with Programs(*sys.argv[1:3]) as programs:
         failed = [case[0] for number, case in enumerate(CASES) if not check(programs, number, *case)]
-    finally:
-        programs.end()
     print(f"{len(CASES) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0
 
