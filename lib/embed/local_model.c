@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "embed/fold_han.h"
 
 #include <stdatomic.h>
@@ -219,6 +220,28 @@ static uint32_t *ids_of(const lc_local_model *model, lc_workspace *workspace, si
     return workspace->ids + slot * model->facts.max_tokens;
 }
 
+/*
+ * Writing that a model of English alone cannot have learned: Cyrillic to the Indic and Semitic scripts, kana, Han,
+ * Hangul. Its vocabulary has single characters of them all the same, so nothing would be unknown and
+ * what it makes of them is noise. Greek stays: it stands in English texts.
+ */
+static int is_foreign(uint32_t cp)
+{
+    return (cp >= 0x0400 && cp < 0x1e00) || (cp >= 0x2e80 && cp < 0xd800) ||
+           (cp >= 0xf900 && cp < 0xfb00) || (cp >= 0xff66 && cp < 0xffe0) ||
+           (cp >= 0x20000 && cp < 0x40000);
+}
+
+static unsigned count_foreign(const lc_local_model *model, const char *text, size_t size)
+{
+    unsigned count = 0;
+    if (strcmp(model->file.languages, "English") != 0)
+        return 0;
+    for (size_t at = 0, length; at < size; at += length)
+        count += is_foreign(lc_utf8_decode(text + at, size - at, &length)) != 0;
+    return count;
+}
+
 void lc_workspace_read(const lc_local_model *model, lc_workspace *workspace, size_t slot,
                        const char *text, size_t size)
 {
@@ -232,6 +255,7 @@ void lc_workspace_read(const lc_local_model *model, lc_workspace *workspace, siz
     lc_tokenizer_encode(model->tokenizer, workspace->tokens, workspace->folded, folded,
                         ids, model->facts.max_tokens, &tokens->count,
                         &workspace->info[slot]);
+    workspace->info[slot].unknown += count_foreign(model, text, size);
 }
 
 /* Both sides are folded into halves of the one buffer. */

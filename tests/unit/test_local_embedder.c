@@ -465,3 +465,24 @@ Test(ranker, an_embedding_model_is_no_ranker)
     cr_assert_eq(lc_ranker_open(test_folder(), "none-of-this-name", &ranker, &err),
                  LLMCACHE_NOT_FOUND);
 }
+
+/* A vocabulary may hold characters of a language that the model has never read. */
+Test(local_embedder, a_model_of_english_refuses_other_writing)
+{
+    tiny_options options = tiny_defaults();
+    const char *path = tiny_model(&options);
+    float vector[DIMENSION];
+    llmcache_error err;
+    size_t size;
+    test_read_file(path, &size);
+    lc_embedder embedder = open_named(test_format("local:%s", path), "");
+    cr_expect_eq(embed(&embedder, tiny_han[0], vector, &err), 0, "nothing says what it was made for");
+    lc_embedder_close(&embedder);
+    test_write_text(test_format("%.*s.json", (int)strlen(path) - 5, path),
+                    test_format("{\"bytes\":%zu,\"languages\":\"English\"}", size));
+    embedder = open_named(test_format("local:%s", path), "");
+    cr_expect_eq(embed(&embedder, tiny_han[0], vector, &err), LLMCACHE_UNSUPPORTED);
+    cr_expect_eq(embed(&embedder, test_format("a %s b", tiny_han[0]), vector, &err), LLMCACHE_UNSUPPORTED);
+    cr_expect_eq(embed(&embedder, "a b", vector, &err), 0, "%s", err.message);
+    lc_embedder_close(&embedder);
+}
