@@ -7,6 +7,7 @@
 #include "base/memory.h"
 
 #include <criterion/criterion.h>
+#include <llmcache/tune.h>
 #include <string.h>
 
 static test_mock mock;
@@ -60,6 +61,24 @@ static void hear(llmcache *cache, const char *question)
     llmcache_answer_free(answer);
 }
 
+static int heed(void *user, const llmcache_judgement *judgement)
+{
+    return 0;
+}
+
+static void judge(llmcache *cache)
+{
+    static const llmcache_pair pairs[] = {
+        {.struct_size = sizeof *pairs, .a = "What is a cache?", .b = "Explain what a cache is", .label = 1},
+        {.struct_size = sizeof *pairs, .a = "Name a colour", .b = "Name a river", .label = 0, .source = "x"}};
+    const llmcache_tune_options options = {.struct_size = sizeof options, .refit = 1};
+    llmcache_error err;
+    char *text;
+    llmcache_judge(cache, pairs, 2, heed, NULL, &err);
+    if (llmcache_tune(cache, pairs, 2, &options, &text, &err) == 0)
+        llmcache_free(text);
+}
+
 static void once(const llmcache_options *options)
 {
     llmcache *cache = NULL;
@@ -79,6 +98,7 @@ static void once(const llmcache_options *options)
     cr_assert(reply.code || reply.status >= 400 || strstr(reply.body, "[DONE]"));
     if (llmcache_explain(cache, "Name a colour", NULL, &text, &err) == 0)
         llmcache_free(text);
+    judge(cache);
     if (llmcache_metrics(cache, LLMCACHE_PROMETHEUS, &text, &err) == 0)
         llmcache_free(text);
     llmcache_put(cache, "Name a tree", "An oak.", NULL, &err);
