@@ -40,3 +40,11 @@ Test(examples, own_provider)
                      "A memory of what was asked before. (model)\n"
                      "A memory of what was asked before. (exact)\nasked 1 time\n");
 }
+
+Test(examples, judge)
+{
+    const char *said = run("judge", "memory:").out;
+    cr_assert_not_null(strstr(said, "什麼是快取？ | 什麼是快取？: exact\n"), "%s", said);
+    cr_assert_not_null(strstr(said, "How do I disable 2FA?: model, no-embedder\n"), "%s", said);
+    cr_assert_not_null(strstr(said, "none wrong among 299: at most 1.0 % are\n"), "%s", said);
+}
