@@ -120,13 +120,15 @@ static size_t best_of(const level *levels, size_t count)
 }
 
 /*
- * Where confirming begins: above the best, as far as half of the slack reaches. The best one lies where the choosing
- * half happens to have its first wrong hits; the other half has them a little above or below.
+ * Where confirming begins: above the best, as far as half of the slack and three quarters of its hits reach. The
+ * best one lies where the choosing half happens to have its first wrong hits; the other half has them a little
+ * above or below.
  */
 static size_t start_of(const level *levels, size_t best, double max_wrong)
 {
     double enough = (levels[best].limit + max_wrong) / 2;
-    while (best > 0 && levels[best - 1].limit <= enough)
+    uint64_t hits = levels[best].served.hits * 3 / 4;
+    while (best > 0 && levels[best - 1].limit <= enough && levels[best - 1].served.hits >= hits)
         best--;
     return best;
 }
@@ -167,10 +169,11 @@ static void confirm(const confirming *c, const level *levels, size_t first, size
             continue;
         before = at;
         note(c, &levels[at], &tried);
-        if (tried.confirming_limit > c->max_wrong)
+        tried.met = tried.confirming_limit <= c->max_wrong;
+        if (tried.met || test == 0)
+            *bound = tried;
+        if (!tried.met)
             break;
-        *bound = tried;
-        bound->met = 1;
     }
 }
 

@@ -155,6 +155,23 @@ Test(bound, keeps_its_promise)
     cr_expect_leq(broken, RUNS / 20, "%d of %d", broken, met);
 }
 
+/* Far below the bound everywhere: the lowest threshold, not one with few hits by which one wrong hit is too many. */
+Test(bound, much_slack_is_used)
+{
+    int met = 0;
+    state = 17;
+    for (int run = 0; run < 40; run++) {
+        lc_bound bound;
+        for (size_t i = 0; i < 1600; i++)
+            list[i] = (lc_graded){uniform(), uniform() > 0.01, i % 2 ? LC_CONFIRMING : LC_CHOOSING};
+        cr_assert_eq(lc_bound_find(list, 1600, 0.05, 0.95, &bound), 0);
+        met += bound.met && bound.threshold < 0.01;
+        if (!bound.met)
+            cr_expect_gt(bound.confirming_limit, 0.05, "what is shown is what failed");
+    }
+    cr_expect_geq(met, 38, "%d of 40", met);
+}
+
 Test(bound, says_how_many_hits_are_missing)
 {
     lc_bound bound;
