@@ -59,7 +59,21 @@ int entry_filter(const cli_session *cli, llmcache_filter *filter)
                                 .id = cli_value(cli, "id"),
                                 .model = cli_value(cli, "model"),
                                 .tag = cli_value(cli, "tag"),
-                                .contains = cli_value(cli, "contains")};
+                                .contains = cli_value(cli, "contains"),
+                                .pattern = cli_value(cli, "pattern"),
+                                .space_pattern = cli_value(cli, "namespace-pattern"),
+                                .model_pattern = cli_value(cli, "model-pattern"),
+                                .tag_pattern = cli_value(cli, "tag-pattern"),
+                                .search = cli_value(cli, "search")};
     int code = cli_duration(cli, "older-than", &filter->older_than_ms);
+    if (!code)
+        code = cli_duration(cli, "newer-than", &filter->newer_than_ms);
     return code ? code : cli_number(cli, "limit", 1, &filter->limit);
+}
+
+int entry_filter_is_empty(const llmcache_filter *f)
+{
+    int texts = f->space || f->id || f->model || f->tag || f->contains || f->search;
+    int patterns = f->pattern || f->space_pattern || f->model_pattern || f->tag_pattern;
+    return !texts && !patterns && !f->older_than_ms && !f->newer_than_ms && !f->limit;
 }

@@ -45,13 +45,7 @@ static int run(cli_session *cli)
 }
 
 static const cli_flag flags[] = {
-    {"namespace", "NAME", "only of this namespace"},
-    {"model", "NAME", "only of this model"},
-    {"tag", "TAG", "only with this tag"},
-    {"contains", "TEXT", "only questions that contain this"},
-    {"id", "ID", "only this id, or its first 6 or more digits"},
-    {"older-than", "TIME", "only older than 30s, 15m, 12h, 7d"},
-    {"limit", "N", "at most this many"},
+    ENTRY_FILTER_FLAGS,
     {"records", NULL, "the records searched by meaning, instead of the exact entries"},
     {NULL, NULL, NULL},
 };

@@ -122,3 +122,17 @@ json_t *shown_entry(const llmcache_entry *entry, int64_t now_ms, int whole)
     }
     return object;
 }
+
+json_t *shown_head(const llmcache_entry *entry, int64_t now_ms)
+{
+    size_t size = strlen(entry->question);
+    if (size > 200)
+        for (size = 200; size && (entry->question[size] & 0xc0) == 0x80;)
+            size--;
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:o}", "id", entry->id, "namespace",
+                     shown_string(entry->space), "protocol", shown_string(entry->protocol),
+                     "model", shown_string(entry->model), "tags", tags_json(entry->tags),
+                     "age_ms",
+                     (json_int_t)(now_ms > entry->created_ms ? now_ms - entry->created_ms : 0),
+                     "question", shown_bytes(entry->question, size));
+}

@@ -23,4 +23,7 @@ json_t *shown_answer(const llmcache_entry *entry);
  * dimension too. */
 json_t *shown_entry(const llmcache_entry *entry, int64_t now_ms, int whole);
 
+/* What a list of many needs: id, namespace, protocol, model, tags, age_ms, the first 200 bytes of the question. */
+json_t *shown_head(const llmcache_entry *entry, int64_t now_ms);
+
 #endif

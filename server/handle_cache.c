@@ -26,8 +26,9 @@ static void reply_value(exchange *x, int status, json_t *value)
 /* The query's conditions. Room for their decoded values. */
 typedef struct query_filter {
     llmcache_filter filter;
-    char space[256], id[64], model[256], tag[256], contains[1024], older[32], limit[32],
-        kind[16];
+    char space[256], id[64], model[256], tag[256], contains[1024], search[1024], pattern[1024],
+        space_pattern[256], model_pattern[256], tag_pattern[256], older[32], newer[32],
+        limit[32], kind[16];
 } query_filter;
 
 static int refuse_query(exchange *x, const char *name, const char *message)
@@ -49,9 +50,10 @@ static int read_whole(const char *text, int64_t low, int64_t high, int64_t *out)
 static int read_query(exchange *x, query_filter *q)
 {
     const char *older = request_query(x, "older_than", q->older, sizeof q->older);
+    const char *newer = request_query(x, "newer_than", q->newer, sizeof q->newer);
     const char *limit = request_query(x, "limit", q->limit, sizeof q->limit);
     const char *kind = request_query(x, "kind", q->kind, sizeof q->kind);
-    int64_t seconds = 0;
+    int64_t seconds = 0, recent = 0;
     q->filter = (llmcache_filter){
         .struct_size = sizeof q->filter,
         .space = request_query(x, "namespace", q->space, sizeof q->space),
@@ -59,17 +61,28 @@ static int read_query(exchange *x, query_filter *q)
         .model = request_query(x, "model", q->model, sizeof q->model),
         .tag = request_query(x, "tag", q->tag, sizeof q->tag),
         .contains = request_query(x, "contains", q->contains, sizeof q->contains),
+        .search = request_query(x, "search", q->search, sizeof q->search),
+        .pattern = request_query(x, "pattern", q->pattern, sizeof q->pattern),
+        .space_pattern = request_query(x, "namespace_pattern", q->space_pattern,
+                                       sizeof q->space_pattern),
+        .model_pattern =
+            request_query(x, "model_pattern", q->model_pattern, sizeof q->model_pattern),
+        .tag_pattern = request_query(x, "tag_pattern", q->tag_pattern, sizeof q->tag_pattern),
         .records = 1,
         .limit = DEFAULT_LIMIT};
     if (older && read_whole(older, 0, 3153600000, &seconds))
         return refuse_query(x, "older_than",
                             "older_than must be a whole number of seconds");
+    if (newer && read_whole(newer, 0, 3153600000, &recent))
+        return refuse_query(x, "newer_than",
+                            "newer_than must be a whole number of seconds");
     if (limit && read_whole(limit, 1, MAX_LIMIT, &q->filter.limit))
         return refuse_query(x, "limit", "limit must be a whole number from 1 to 10000");
     if (kind && strcmp(kind, "record") != 0 && strcmp(kind, "exact") != 0)
         return refuse_query(x, "kind", "kind must be exact or record");
     q->filter.records = kind && strcmp(kind, "record") == 0 ? 2 : 1;
     q->filter.older_than_ms = seconds * 1000;
+    q->filter.newer_than_ms = recent * 1000;
     return 0;
 }
 
@@ -126,16 +139,43 @@ void handle_entry(exchange *x)
 
 /* ---- Removing ------------------------------------------------------------------- */
 
+enum { MOST_LISTED = 1000 };
+
+static int add_head(void *user, const llmcache_entry *entry)
+{
+    return json_array_append_new(user, shown_head(entry, server_wall_ms()));
+}
+
+/* The first of what a dry run would remove; NULL after an error reply. */
+static json_t *list_going(exchange *x, const llmcache_filter *filter)
+{
+    llmcache_error err;
+    llmcache_filter some = *filter;
+    json_t *entries = json_array();
+    if (!some.limit || some.limit > MOST_LISTED)
+        some.limit = MOST_LISTED;
+    if (!llmcache_each(x->server->cache, &some, add_head, entries, &err))
+        return entries;
+    json_decref(entries);
+    reply_failure(x, &err);
+    return NULL;
+}
+
 static void purge(exchange *x, const llmcache_filter *filter)
 {
     llmcache_error err;
     uint64_t removed;
-    if (llmcache_purge(x->server->cache, filter, &removed, &err))
+    json_t *entries = filter->dry_run ? list_going(x, filter) : NULL;
+    if (filter->dry_run && !entries)
+        return;
+    if (llmcache_purge(x->server->cache, filter, &removed, &err)) {
+        json_decref(entries);
         reply_failure(x, &err);
-    else
-        reply_value(x, 200,
-                    json_pack("{s:I, s:b}", "removed", (json_int_t)removed, "dry_run",
-                              filter->dry_run));
+        return;
+    }
+    reply_value(x, 200,
+                json_pack("{s:I, s:b, s:o*}", "removed", (json_int_t)removed, "dry_run",
+                          filter->dry_run, "entries", entries));
 }
 
 void handle_remove(exchange *x)
@@ -158,10 +198,24 @@ static void read_filter(json_body *body, llmcache_filter *filter)
         .model = json_body_text(body, "model", NULL),
         .tag = json_body_text(body, "tag", NULL),
         .contains = json_body_text(body, "contains", NULL),
+        .search = json_body_text(body, "search", NULL),
+        .pattern = json_body_text(body, "pattern", NULL),
+        .space_pattern = json_body_text(body, "namespace_pattern", NULL),
+        .model_pattern = json_body_text(body, "model_pattern", NULL),
+        .tag_pattern = json_body_text(body, "tag_pattern", NULL),
+        .newer_than_ms =
+            (int64_t)(json_body_number(body, "newer_than", 0, 3153600000, 0) * 1000),
         .older_than_ms =
             (int64_t)(json_body_number(body, "older_than", 0, 3153600000, 0) * 1000),
         .limit = (int64_t)json_body_number(body, "limit", 1, 1e9, 0),
         .dry_run = json_body_flag(body, "dry_run", 0)};
+}
+
+static int is_empty(const llmcache_filter *f)
+{
+    int texts = f->space || f->id || f->model || f->tag || f->contains || f->search;
+    int patterns = f->pattern || f->space_pattern || f->model_pattern || f->tag_pattern;
+    return !texts && !patterns && !f->older_than_ms && !f->newer_than_ms && !f->limit;
 }
 
 /* Everything goes only when "all" says so: an empty or misspelt condition must not. */
@@ -173,8 +227,7 @@ void handle_purge(exchange *x)
         return;
     read_filter(&body, &filter);
     int all = json_body_flag(&body, "all", 0);
-    int empty = !filter.space && !filter.id && !filter.model && !filter.tag &&
-                !filter.contains && !filter.older_than_ms && !filter.limit;
+    int empty = is_empty(&filter);
     if (empty && !all)
         json_body_refuse(&body, "all", "missing",
                          "a condition is needed, or \"all\": true");

@@ -32,7 +32,10 @@ static const char purge_schema[] =
     "{\"type\":\"object\",\"properties\":{\"all\":{\"type\":\"boolean\"},"
     "\"namespace\":{\"type\":\"string\"},\"id\":{\"type\":\"string\"},"
     "\"model\":{\"type\":\"string\"},\"tag\":{\"type\":\"string\"},"
-    "\"contains\":{\"type\":\"string\"},\"older_than\":{\"type\":\"number\",\"minimum\":"
+    "\"contains\":{\"type\":\"string\"},\"search\":{\"type\":\"string\"},"
+    "\"pattern\":{\"type\":\"string\"},\"namespace_pattern\":{\"type\":\"string\"},"
+    "\"model_pattern\":{\"type\":\"string\"},\"tag_pattern\":{\"type\":\"string\"},"
+    "\"newer_than\":{\"type\":\"number\",\"minimum\":0},\"older_than\":{\"type\":\"number\",\"minimum\":"
     "0},"
     "\"limit\":{\"type\":\"integer\",\"minimum\":1},\"dry_run\":{\"type\":\"boolean\"}}}";
 static const char feedback_schema[] =

@@ -409,7 +409,16 @@ typedef struct llmcache_filter {
     int64_t older_than_ms; /* created longer ago than this */
     int records;           /* 0: both kinds of the stored data, 1: only exact entries, 2: only records */
     int64_t limit;         /* stop after this many, 0 for all */
-    int dry_run;           /* purge: count and show, remove nothing */
+    int dry_run;           /* purge: count, remove nothing; llmcache_each with the same filter lists them */
+    /* Patterns over the whole of a text: * any text, ? one character, [a-z] one of these, \ takes the next
+     * character as it is. */
+    const char *pattern;       /* of the question */
+    const char *space_pattern; /* of the namespace */
+    const char *model_pattern;
+    const char *tag_pattern;   /* of one of its tags */
+    const char *search;        /* text in the question or the answer; ASCII letters of either case, full width
+                                  and half width alike */
+    int64_t newer_than_ms;     /* created within this time */
 } llmcache_filter;
 
 /* Calls `fn` for every entry of the store that matches; `filter` NULL for all. */

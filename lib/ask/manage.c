@@ -5,6 +5,7 @@
  * the exact entries, then over those records whose entry was not among them; a set of keys says which were.
  */
 #include "ask/manage.h"
+#include "ask/text_search.h"
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -83,7 +84,8 @@ static int key_set_add(key_set *set, const char *space, const unsigned char *fin
 /* ---- Walking --------------------------------------------------------------------------------- */
 
 typedef struct walk {
-    const llmcache_filter *filter;
+    llmcache_filter filter;
+    lc_text_search *search; /* NULL: none asked for */
     llmcache_entry_fn fn; /* NULL: only collect */
     void *user;
     key_set seen;
@@ -95,9 +97,14 @@ typedef struct walk {
 static int visit(void *user, const llmcache_entry *entry)
 {
     walk *w = user;
-    if (!lc_filter_matches(w->filter, entry, w->now_ms))
+    if (!lc_filter_matches(&w->filter, entry, w->now_ms))
         return 0;
-    if (w->filter->limit > 0 && w->given >= w->filter->limit)
+    int found = w->search ? lc_text_search_matches(w->search, entry) : 1;
+    if (found <= 0) {
+        w->code = found;
+        return found < 0;
+    }
+    if (w->filter.limit > 0 && w->given >= w->filter.limit)
         return w->stopped = 1;
     int added = w->track ? key_set_add(&w->seen, entry->space, entry->fingerprint) : 1;
     if (added < 0) {
@@ -110,17 +117,25 @@ static int visit(void *user, const llmcache_entry *entry)
     return w->stopped = w->fn && w->fn(w->user, entry);
 }
 
-static int walk_all(llmcache *cache, walk *w, llmcache_error *err)
+/* No filter means everything; older programs hand in a shorter one. */
+static llmcache_filter whole_filter(const llmcache_filter *filter)
 {
-    static const llmcache_filter everything = {.struct_size = sizeof everything};
-    if (!w->filter)
-        w->filter = &everything;
+    llmcache_filter whole = {.struct_size = sizeof whole};
+    if (filter) {
+        int shorter = filter->struct_size && filter->struct_size < sizeof whole;
+        memcpy(&whole, filter, shorter ? filter->struct_size : sizeof whole);
+    }
+    return whole;
+}
+
+static int walk_parts(llmcache *cache, walk *w, llmcache_error *err)
+{
     w->now_ms = lc_now_ms(cache);
     for (int part = LLMCACHE_PART_PROMPT; part <= LLMCACHE_PART_EMBED; part++) {
-        int wanted = w->filter->records == 0 || w->filter->records == part;
+        int wanted = w->filter.records == 0 || w->filter.records == part;
         if (!wanted || w->stopped)
             continue;
-        int code = cache->store.ops.each(cache->store.self, part, w->filter->space, w->now_ms, visit,
+        int code = cache->store.ops.each(cache->store.self, part, w->filter.space, w->now_ms, visit,
                                          w, NULL, err);
         if (!code && w->code)
             code = lc_fail_memory(err);
@@ -132,11 +147,24 @@ static int walk_all(llmcache *cache, walk *w, llmcache_error *err)
     return 0;
 }
 
+static int walk_all(llmcache *cache, walk *w, llmcache_error *err)
+{
+    lc_text_search search;
+    if (!w->filter.search)
+        return walk_parts(cache, w, err);
+    w->search = &search;
+    int code = lc_text_search_init(&search, w->filter.search) ? lc_fail_memory(err)
+                                                              : walk_parts(cache, w, err);
+    lc_text_search_done(&search);
+    w->search = NULL;
+    return code;
+}
+
 int lc_manage_each(llmcache *cache, const llmcache_filter *filter, llmcache_entry_fn fn, void *user,
                    llmcache_error *err)
 {
-    walk w = {.filter = filter, .fn = fn, .user = user};
-    w.track = !filter || filter->records == 0;
+    walk w = {.filter = whole_filter(filter), .fn = fn, .user = user};
+    w.track = w.filter.records == 0;
     int code = walk_all(cache, &w, err);
     key_set_done(&w.seen);
     return code;
@@ -214,22 +242,23 @@ static int remove_all(llmcache *cache, int parts, const key_set *set, uint64_t *
     return 0;
 }
 
-static int matches_all(const llmcache_filter *filter)
+static int matches_all(const llmcache_filter *f)
 {
-    return !filter || (!filter->space && !filter->id && !filter->model && !filter->tag &&
-                       !filter->contains && !filter->older_than_ms && !filter->records && !filter->limit);
+    int texts = f->space || f->id || f->model || f->tag || f->contains || f->search;
+    int patterns = f->pattern || f->space_pattern || f->model_pattern || f->tag_pattern;
+    return !texts && !patterns && !f->older_than_ms && !f->newer_than_ms && !f->records && !f->limit;
 }
 
 int lc_manage_purge(llmcache *cache, const llmcache_filter *filter, uint64_t *removed,
                     llmcache_error *err)
 {
     uint64_t gone = 0;
-    int dry = filter && filter->dry_run;
-    int parts = filter && filter->records ? filter->records : LLMCACHE_PART_BOTH;
-    walk w = {.filter = filter, .track = 1};
+    walk w = {.filter = whole_filter(filter), .track = 1};
+    int dry = w.filter.dry_run;
+    int parts = w.filter.records ? w.filter.records : LLMCACHE_PART_BOTH;
     int code = walk_all(cache, &w, err);
     /* What cannot be looked up in the store may still be in memory: when in doubt, forget all of it. */
-    if (!dry && (code || matches_all(filter))) {
+    if (!dry && (code || matches_all(&w.filter))) {
         lc_memory_cache_clear(cache->memory);
         if (parts & LLMCACHE_PART_EMBED)
             lc_vectors_clear(cache);

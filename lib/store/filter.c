@@ -1,5 +1,6 @@
 /* Which entries a filter means: pure, the same for every store. */
 #include "base/sha256.h"
+#include "store/glob.h"
 #include "store/store.h"
 
 #include <string.h>
@@ -25,19 +26,29 @@ static int id_matches(const char *wanted, const char *id)
     return size >= 6 && size < LLMCACHE_ID_SIZE && strncasecmp(wanted, id, size) == 0;
 }
 
-static int has_tag(const char *wanted, const char *tags)
+static int is_like(const char *pattern, const char *value)
 {
-    if (!wanted)
+    return !pattern || lc_glob_matches(pattern, value ? value : "");
+}
+
+/* Is one of the tags this one, or like the pattern? Tags are short: 512 bytes all together. */
+static int has_tag(const char *wanted, const char *pattern, const char *tags)
+{
+    char one[513];
+    if (!wanted && !pattern)
         return 1;
-    size_t size = strlen(wanted);
     for (const char *at = tags ? tags : ""; *at;) {
         at += strspn(at, ", ");
         size_t word = strcspn(at, ",");
         size_t trimmed = word;
         while (trimmed && at[trimmed - 1] == ' ')
             trimmed--;
-        if (trimmed == size && memcmp(at, wanted, size) == 0)
-            return 1;
+        if (trimmed < sizeof one) {
+            memcpy(one, at, trimmed);
+            one[trimmed] = '\0';
+            if (same(wanted, one) && is_like(pattern, one))
+                return 1;
+        }
         at += word;
     }
     return 0;
@@ -48,7 +59,11 @@ int lc_filter_matches(const llmcache_filter *filter, const llmcache_entry *entry
     if (!filter)
         return 1;
     return same(filter->space, entry->space) && id_matches(filter->id, entry->id) &&
-           same(filter->model, entry->model) && has_tag(filter->tag, entry->tags) &&
+           same(filter->model, entry->model) &&
+           has_tag(filter->tag, filter->tag_pattern, entry->tags) &&
+           is_like(filter->space_pattern, entry->space) && is_like(filter->model_pattern, entry->model) &&
+           is_like(filter->pattern, entry->question) &&
+           (!filter->newer_than_ms || now_ms - entry->created_ms <= filter->newer_than_ms) &&
            (!filter->contains || (entry->question && strstr(entry->question, filter->contains))) &&
            (!filter->older_than_ms || now_ms - entry->created_ms > filter->older_than_ms);
 }

@@ -53,7 +53,7 @@ const char *lc_entry_shape(const llmcache_entry *entry);
 void lc_entry_id(const unsigned char fingerprint[LLMCACHE_FINGERPRINT_SIZE],
                  char id[LLMCACHE_ID_SIZE]);
 
-/* Pure: does the entry match the filter (records, limit and dry_run aside)? */
+/* Pure: does the entry match the filter (records, search, limit and dry_run aside)? */
 int lc_filter_matches(const llmcache_filter *filter, const llmcache_entry *entry, int64_t now_ms);
 
 #endif
