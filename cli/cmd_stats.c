@@ -48,6 +48,27 @@ static void print_counts(const cli_session *cli, const llmcache_counters *c)
         print_fact(cli, rows[i].name, "%llu", (unsigned long long)rows[i].count);
 }
 
+/* One field that keeps most repeats from being hits is worth a line. */
+static void print_note(cli_session *cli)
+{
+    const llmcache_filter some = {.struct_size = sizeof some, .limit = 20000};
+    llmcache_error err;
+    char *json;
+    if (llmcache_lint(cli->cache, &some, &json, &err))
+        return;
+    json_t *lint = json_loads(json, JSON_ALLOW_NUL, NULL);
+    llmcache_free(json);
+    const json_t *worst = json_array_get(json_object_get(lint, "fields"), 0);
+    const char *says = json_string_value(json_object_get(worst, "says"));
+    if (says && json_number_value(json_object_get(worst, "share")) >= 0.5 &&
+        json_integer_value(json_object_get(worst, "prevented")) >= 10) {
+        printf("note: ");
+        print_text(stdout, says);
+        printf(" (llmcache-cli lint-traffic)\n");
+    }
+    json_decref(lint);
+}
+
 static int run(cli_session *cli)
 {
     llmcache_counters c;
@@ -69,6 +90,7 @@ static int run(cli_session *cli)
         print_counts(cli, &c);
     if (c.saved_ms)
         print_fact(cli, "model time saved", "%s", print_span((int64_t)c.saved_ms, saved));
+    print_note(cli);
     return CLI_OK;
 }
 

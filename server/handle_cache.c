@@ -49,6 +49,7 @@ static int read_whole(const char *text, int64_t low, int64_t high, int64_t *out)
 
 static int read_query(exchange *x, query_filter *q)
 {
+    q->limit[0] = '\0';
     const char *older = request_query(x, "older_than", q->older, sizeof q->older);
     const char *newer = request_query(x, "newer_than", q->newer, sizeof q->newer);
     const char *limit = request_query(x, "limit", q->limit, sizeof q->limit);
@@ -107,6 +108,23 @@ void handle_entries(exchange *x)
     reply_value(x, 200,
                 json_pack("{s:o, s:I, s:I}", "entries", entries, "count", count, "limit",
                           (json_int_t)q.filter.limit));
+}
+
+void handle_lint(exchange *x)
+{
+    llmcache_error err;
+    query_filter q;
+    char *json;
+    if (read_query(x, &q))
+        return;
+    if (!*q.limit)
+        q.filter.limit = 0;
+    if (llmcache_lint(x->server->cache, &q.filter, &json, &err)) {
+        reply_failure(x, &err);
+        return;
+    }
+    reply_send(x, 200, "application/json", NULL, json, strlen(json));
+    llmcache_free(json);
 }
 
 static int keep_entry(void *user, const llmcache_entry *entry)

@@ -67,6 +67,8 @@ const route routes[] = {
     {"GET", "/cache/entries/*", handle_entry, FOR_ADMIN, "One kept answer", NULL},
     {"DELETE", "/cache/entries/*", handle_remove, FOR_ADMIN, "Remove one kept answer",
      NULL},
+    {"GET", "/cache/lint", handle_lint, FOR_ADMIN,
+     "Fields of requests that change all the time and so prevent hits", NULL},
     {"POST", "/cache/purge", handle_purge, FOR_ADMIN, "Remove what matches",
      purge_schema},
     {"POST", "/cache/feedback", handle_feedback, FOR_ADMIN, "Was an answer right?",

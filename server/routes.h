@@ -31,6 +31,7 @@ void handle_readyz(exchange *x);
 void handle_metrics(exchange *x);
 void handle_metrics_json(exchange *x);
 void handle_entries(exchange *x); /* handle_cache.c */
+void handle_lint(exchange *x);
 void handle_entry(exchange *x);
 void handle_remove(exchange *x);
 void handle_purge(exchange *x);

@@ -425,6 +425,20 @@ typedef struct llmcache_filter {
 LLMCACHE_EXPORT int llmcache_each(llmcache *cache, const llmcache_filter *filter,
                                   llmcache_entry_fn fn, void *user, llmcache_error *err);
 
+/*
+ * Which fields of the requests change all the time and so prevent hits? Looks at the kept answers that match (NULL:
+ * all; at most filter->limit, or 200,000), groups those whose requests are alike but for such fields, and gives one
+ * JSON object; free with llmcache_free:
+ *   summary, looked_at, with_shape, complete, repeats (requests like an earlier one), prevented (of them, those
+ *   with a field that was new)
+ *   fields    worst first: field, role, kind (date, time, uuid, counter, number, random, order, text, value),
+ *             entries, values, repeats, prevented, share, example (two ids), says, advice
+ * Fields that are not part of the key are not looked at. Works from the store alone, in bounded memory, for
+ * 20 s at most; then complete is false.
+ */
+LLMCACHE_EXPORT int llmcache_lint(llmcache *cache, const llmcache_filter *filter, char **json,
+                                  llmcache_error *err);
+
 /* Calls `fn` for the entry with this id (or unique head of one); LLMCACHE_NOT_FOUND if none. */
 LLMCACHE_EXPORT int llmcache_get(llmcache *cache, const char *id, llmcache_entry_fn fn,
                                  void *user, llmcache_error *err);

@@ -5,6 +5,7 @@
 #include "api/answer.h"
 #include "api/options.h"
 #include "ask/explain.h"
+#include "ask/lint_traffic.h"
 #include "ask/manage.h"
 #include "ask/metrics.h"
 #include "ask/open.h"
@@ -166,6 +167,13 @@ int llmcache_each(llmcache *cache, const llmcache_filter *filter, llmcache_entry
     if (!cache || !fn)
         return missing(err, !cache ? "cache" : "fn");
     return lc_manage_each(cache, filter, fn, user, err);
+}
+
+int llmcache_lint(llmcache *cache, const llmcache_filter *filter, char **json, llmcache_error *err)
+{
+    if (!cache || !json)
+        return missing(err, !cache ? "cache" : "json");
+    return lc_lint_traffic(cache, filter, json, err);
 }
 
 int llmcache_get(llmcache *cache, const char *id, llmcache_entry_fn fn, void *user,

@@ -117,8 +117,7 @@ static int visit(void *user, const llmcache_entry *entry)
     return w->stopped = w->fn && w->fn(w->user, entry);
 }
 
-/* No filter means everything; older programs hand in a shorter one. */
-static llmcache_filter whole_filter(const llmcache_filter *filter)
+llmcache_filter lc_whole_filter(const llmcache_filter *filter)
 {
     llmcache_filter whole = {.struct_size = sizeof whole};
     if (filter) {
@@ -163,7 +162,7 @@ static int walk_all(llmcache *cache, walk *w, llmcache_error *err)
 int lc_manage_each(llmcache *cache, const llmcache_filter *filter, llmcache_entry_fn fn, void *user,
                    llmcache_error *err)
 {
-    walk w = {.filter = whole_filter(filter), .fn = fn, .user = user};
+    walk w = {.filter = lc_whole_filter(filter), .fn = fn, .user = user};
     w.track = w.filter.records == 0;
     int code = walk_all(cache, &w, err);
     key_set_done(&w.seen);
@@ -253,7 +252,7 @@ int lc_manage_purge(llmcache *cache, const llmcache_filter *filter, uint64_t *re
                     llmcache_error *err)
 {
     uint64_t gone = 0;
-    walk w = {.filter = whole_filter(filter), .track = 1};
+    walk w = {.filter = lc_whole_filter(filter), .track = 1};
     int dry = w.filter.dry_run;
     int parts = w.filter.records ? w.filter.records : LLMCACHE_PART_BOTH;
     int code = walk_all(cache, &w, err);

@@ -4,6 +4,9 @@
 
 #include "ask/cache.h"
 
+/* No filter means everything; older programs hand in a shorter one. */
+llmcache_filter lc_whole_filter(const llmcache_filter *filter);
+
 int lc_manage_each(llmcache *cache, const llmcache_filter *filter, llmcache_entry_fn fn, void *user,
                    llmcache_error *err);
 int lc_manage_get(llmcache *cache, const char *id, llmcache_entry_fn fn, void *user,

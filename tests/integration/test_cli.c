@@ -175,6 +175,37 @@ Test(cli, purge)
     cr_assert_eq(lines(run("ls", "--json").out), 0);
 }
 
+Test(cli, purge_lists_what_would_go)
+{
+    const char *id = ask("什麼是快取？");
+    ask("What is a database?");
+    test_run_result people = run("purge", "--pattern", "什麼*", "--dry-run");
+    cr_expect_not_null(strstr(people.out, id), "%s", people.out);
+    cr_expect_not_null(strstr(people.out, "would remove 1"));
+    json_t *json = test_json(run("purge", "--json", "--search", "DATABASE", "--dry-run").out);
+    json_t *entries = json_object_get(json, "entries");
+    cr_assert_eq(json_array_size(entries), 1);
+    cr_expect_str_eq(json_string_value(json_object_get(json_array_get(entries, 0), "question")),
+                     "What is a database?");
+    cr_expect_eq(lines(run("ls", "--json", "--model-pattern", "*").out), 2);
+    cr_expect_eq(lines(run("ls", "--json", "--newer-than", "1h", "--namespace-pattern", "def*").out), 2);
+    cr_expect_not_null(strstr(run("purge", "--pattern", "什麼*").out, "removed 1"));
+    cr_expect_eq(lines(run("ls", "--json").out), 1);
+}
+
+Test(cli, lint_traffic)
+{
+    cr_expect_not_null(strstr(run("lint-traffic").out, "Nothing to look at"));
+    for (int i = 0; i < 12; i++)
+        run("ask", "--system", test_format("It is 17:%02d", i + 10), "一樣的問題");
+    test_run_result people = run("lint-traffic");
+    cr_expect_not_null(strstr(people.out, "messages[0].content (system) changes in a time near character 6"),
+                       "%s", people.out);
+    json_t *json = test_json(run("lint-traffic", "--json").out);
+    cr_expect_eq(json_integer_value(json_object_get(json, "prevented")), 11);
+    cr_expect_not_null(strstr(run("stats").out, "lint-traffic"), "stats tells of a field that dominates");
+}
+
 Test(cli, feedback)
 {
     const char *id = ask("one");
@@ -263,7 +294,7 @@ Test(cli, help_needs_no_configuration)
     cr_assert_not_null(strstr(help.out, "Exit codes"));
     cr_assert_not_null(strstr(help.out, "--store"));
     static const char *const commands[] = {"ask", "explain", "ls", "get", "rm", "purge", "feedback",
-                                           "stats", "health", "index", "doctor", "settings"};
+                                           "stats", "health", "index", "doctor", "settings", "lint-traffic"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         cr_expect_not_null(strstr(help.out, test_format("\n  %s ", commands[i])), "%s", commands[i]);
         test_run_result one = run_with(NULL, broken, commands[i], "--help", NULL);

@@ -92,6 +92,48 @@ Test(server_cache, purge_needs_a_condition)
     cr_expect_eq(listed(""), 0);
 }
 
+Test(server_cache, purge_by_pattern_and_search_lists_first)
+{
+    start(NULL);
+    ask("什麼是快取？", ",\"model\":\"gpt-a\"");
+    ask("什麼是資料庫？", ",\"model\":\"gpt-b\",\"tags\":\"team-1\"");
+    ask("What is a CACHE?", ",\"namespace\":\"other\"");
+    cr_expect_eq(listed("?pattern=%E4%BB%80%E9%BA%BC*"), 2);
+    cr_expect_eq(listed("?model_pattern=gpt-?"), 2);
+    cr_expect_eq(listed("?tag_pattern=team*"), 1);
+    cr_expect_eq(listed("?namespace_pattern=o*r"), 1);
+    cr_expect_eq(listed("?search=a%20cache"), 1);
+    cr_expect_eq(listed("?newer_than=3600"), 3);
+    test_reply dry = test_server_post(&server, "/cache/purge",
+                                      "{\"pattern\":\"什麼*\",\"dry_run\":true}");
+    json_t *entries = json_object_get(test_json(dry.body), "entries");
+    cr_assert_eq(json_array_size(entries), 2, "%s", dry.body);
+    static const char *const members[] = {"id", "age_ms", "model", "question", "namespace", "tags"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        cr_expect_not_null(json_object_get(json_array_get(entries, 0), members[i]), "%s", members[i]);
+    cr_expect_eq(listed(""), 3);
+    cr_expect_eq(removed("{\"pattern\":\"什麼*\",\"model_pattern\":\"*-b\"}"), 1);
+    cr_expect_eq(removed("{\"search\":\"ｉｓ a cache?\"}"), 1);
+    cr_expect_eq(removed("{\"newer_than\":3600}"), 1);
+    cr_expect_eq(listed(""), 0);
+}
+
+Test(server_cache, lint_names_the_field)
+{
+    start(NULL);
+    for (int i = 0; i < 4; i++)
+        test_server_post(&server, "/v1/chat/completions",
+                         test_format("{\"model\":\"m\",\"seed\":%d,\"messages\":[{\"role\":\"user\","
+                                     "\"content\":\"hi\"}]}", i * i));
+    json_t *lint = get("/cache/lint");
+    const json_t *field = json_array_get(json_object_get(lint, "fields"), 0);
+    cr_expect_str_eq(json_string_value(json_object_get(field, "field")), "seed");
+    cr_expect_eq(json_integer_value(json_object_get(field, "prevented")), 3);
+    lint = get("/cache/lint?namespace=other");
+    cr_expect_eq(json_integer_value(json_object_get(lint, "looked_at")), 0);
+    cr_expect_eq(test_server_get(&server, "/cache/lint?limit=0").status, 422);
+}
+
 Test(server_cache, feedback_removes_a_wrong_answer)
 {
     start(NULL);
