@@ -206,14 +206,15 @@ double lc_score_threshold(const llmcache *cache, lc_language language, const cha
 /* The numbers of the score; NULL for the shipped ones. */
 const double *lc_score_numbers(const llmcache *cache, lc_language language);
 double lc_least_similarity(const lc_job *job);
-int lc_embed_text(llmcache *cache, const char *text, float **vector, size_t *dimension,
-                  llmcache_error *err);
+/* `whose`: the namespace that asks. What it has asked lately may be known to it again, and to nobody else. */
+int lc_embed_text(llmcache *cache, const char *whose, const char *text, float **vector,
+                  size_t *dimension, llmcache_error *err);
 /* What the embedder gets to read of a question: appended to `read`. */
 int lc_reads_plainly(const llmcache *cache);
 int lc_read_question(const llmcache *cache, const char *question, lc_buffer *read);
 /* The vector of a question as it is matched. */
-int lc_embed_question(llmcache *cache, const char *question, float **vector, size_t *dimension,
-                      llmcache_error *err);
+int lc_embed_question(llmcache *cache, const char *whose, const char *question, float **vector,
+                      size_t *dimension, llmcache_error *err);
 int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, float **vectors,
                    size_t *dimension, llmcache_error *err);
 /* The record's answer, from memory or the store. */

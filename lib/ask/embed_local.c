@@ -37,7 +37,7 @@ static int embed_one(lc_job *job, const lc_embeddings *inputs, size_t position, 
         return lc_fail(err, LLMCACHE_INVALID, "input: the model local takes text");
     char *copy = lc_strndup(text, size);
     float *vector = NULL;
-    int code = copy ? lc_embed_text(job->cache, copy, &vector, &dimension, err) : lc_fail_memory(err);
+    int code = copy ? lc_embed_text(job->cache, job->space, copy, &vector, &dimension, err) : lc_fail_memory(err);
     if (!code && write_one(vector, dimension, size, body))
         code = lc_fail_memory(err);
     lc_free(vector);

@@ -155,7 +155,7 @@ static const char *find_candidates(lc_job *job, lc_neighbour *near, size_t *coun
         return why;
     if (!lc_background_wait_index(cache, cache->settings.embed_timeout_ms))
         return "index-loading";
-    int code = lc_embed_question(cache, job->question.text, &job->vector, &job->dimension, &err);
+    int code = lc_embed_question(cache, job->space, job->question.text, &job->vector, &job->dimension, &err);
     if (code)
         return code == LLMCACHE_UNSUPPORTED ? "unsuited-text" : "embedder";
     if (lc_vectors_search(job, near, SHOWN, count, &err))

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "embed/local_embedder.h"
 
 #include <string.h>
 
@@ -23,8 +24,9 @@ static int know_dimension(llmcache *cache, llmcache_error *err)
     return ops->discover(cache->embedder.self, cache->settings.embed_timeout_ms, err);
 }
 
-int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, float **out,
-                   size_t *dimension, llmcache_error *err)
+/* whose NULL: nobody's in particular. */
+static int embed(llmcache *cache, const char *whose, const char *const *texts, size_t count, float **out,
+                 size_t *dimension, llmcache_error *err)
 {
     if (!cache->embedder.ops.embed)
         return lc_fail(err, LLMCACHE_UNSUPPORTED, "no embedder is configured (setting embedder)");
@@ -36,8 +38,10 @@ int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, floa
     float *vectors = lc_alloc_array(count * size, sizeof *vectors);
     if (!vectors)
         return lc_fail_memory(err);
-    code = cache->embedder.ops.embed(cache->embedder.self, texts, count, vectors,
-                                     cache->settings.embed_timeout_ms, err);
+    code = whose && lc_is_local_embedder(&cache->embedder)
+               ? lc_local_embed_for(cache->embedder.self, whose, texts[0], vectors, err)
+               : cache->embedder.ops.embed(cache->embedder.self, texts, count, vectors,
+                                           cache->settings.embed_timeout_ms, err);
     lc_count_latency(&cache->counts.steps[LC_STEP_EMBED], lc_mono_us() - start_us);
     if (code) {
         lc_free(vectors);
@@ -49,21 +53,27 @@ int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, floa
     return 0;
 }
 
-int lc_embed_text(llmcache *cache, const char *text, float **vector, size_t *dimension,
-                  llmcache_error *err)
+int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, float **out,
+                   size_t *dimension, llmcache_error *err)
 {
-    return lc_embed_texts(cache, &text, 1, vector, dimension, err);
+    return embed(cache, NULL, texts, count, out, dimension, err);
+}
+
+int lc_embed_text(llmcache *cache, const char *whose, const char *text, float **vector,
+                  size_t *dimension, llmcache_error *err)
+{
+    return embed(cache, whose, &text, 1, vector, dimension, err);
 }
 
 /* Every record is made by this one function. */
-int lc_embed_question(llmcache *cache, const char *question, float **vector, size_t *dimension,
-                      llmcache_error *err)
+int lc_embed_question(llmcache *cache, const char *whose, const char *question, float **vector,
+                      size_t *dimension, llmcache_error *err)
 {
     lc_buffer read;
     lc_buffer_init(&read, 0);
     int code = lc_read_question(cache, question, &read)
                    ? lc_fail_memory(err)
-                   : lc_embed_text(cache, read.data, vector, dimension, err);
+                   : lc_embed_text(cache, whose, read.data, vector, dimension, err);
     lc_buffer_done(&read);
     return code;
 }
@@ -77,7 +87,7 @@ static int embed_question(lc_job *job)
     llmcache_error err;
     if (atomic_load_explicit(&cache->embed_pause_until_ms, memory_order_relaxed) > lc_mono_ms())
         return 0;
-    int code = lc_embed_question(cache, job->question.text, &job->vector, &job->dimension, &err);
+    int code = lc_embed_question(cache, job->space, job->question.text, &job->vector, &job->dimension, &err);
     if (code == LLMCACHE_UNSUPPORTED) {
         job->why = "unsuited-text";
         lc_count_word(&cache->counts.unmatched, job->why);

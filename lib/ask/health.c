@@ -141,7 +141,7 @@ static void examine_embedder(llmcache *cache, lc_buffer *out)
         finding(out, "embedder", 1, "none: questions are matched exactly only", "");
         return;
     }
-    int code = lc_embed_text(cache, "什麼是快取？", &vector, &dimension, &err);
+    int code = lc_embed_text(cache, "", "什麼是快取？", &vector, &dimension, &err);
     finding(out, "embedder", !code, code ? err.message : cache->embedder.ops.space(cache->embedder.self),
             strcmp(cache->embedder.ops.name, "local") == 0
                 ? "fetch the model with `llmcache-cli model pull`, or choose `--embedder none`"

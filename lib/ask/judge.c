@@ -94,13 +94,13 @@ int lc_read_question(const llmcache *cache, const char *question, lc_buffer *rea
 
 /* ---- What the encoder saw ------------------------------------------------------------------------ */
 
-static int look(const llmcache *cache, lc_token_states *states, lc_side *side)
+static int look(const llmcache *cache, const char *whose, lc_token_states *states, lc_side *side)
 {
     lc_buffer read;
     lc_buffer_init(&read, 0);
     int code = lc_read_question(cache, side->text, &read)
                    ? LLMCACHE_MEMORY
-                   : lc_local_states(cache->embedder.self, read.data, states, NULL);
+                   : lc_local_states_for(cache->embedder.self, whose, read.data, states, NULL);
     lc_buffer_done(&read);
     if (code)
         return LLMCACHE_EMBEDDER;
@@ -120,7 +120,8 @@ static int decide_with_states(const lc_job *job, lc_side *asked, lc_side *kept, 
 {
     lc_token_states *both = lc_zalloc_array(2, sizeof *both);
     int serve = 0;
-    if (both && !look(job->cache, &both[0], asked) && !look(job->cache, &both[1], kept))
+    if (both && !look(job->cache, job->space, &both[0], asked) &&
+        !look(job->cache, job->space, &both[1], kept))
         serve = lc_decide(asked, kept, similarity, policy, verdict) == 0 && verdict->serve;
     else
         *verdict = (lc_verdict){.why = "states", .similarity = similarity};

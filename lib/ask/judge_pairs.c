@@ -90,7 +90,7 @@ static int embed_side(llmcache *cache, side *s, size_t *dimension, llmcache_erro
 {
     if (s->vector || s->unsuited || !s->read.data)
         return 0;
-    int code = lc_embed_text(cache, s->read.data, &s->vector, dimension, err);
+    int code = lc_embed_text(cache, "", s->read.data, &s->vector, dimension, err);
     s->unsuited = code == LLMCACHE_UNSUPPORTED;
     return s->unsuited ? 0 : code;
 }

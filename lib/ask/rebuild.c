@@ -126,7 +126,7 @@ static void embed_one(todo *t, const lc_entry *entry)
     float *vector = NULL;
     if (has_record(t, &facts))
         return;
-    int code = lc_embed_question(cache, facts.question, &vector, &facts.dimension, &err);
+    int code = lc_embed_question(cache, facts.space, facts.question, &vector, &facts.dimension, &err);
     if (code == LLMCACHE_UNSUPPORTED) {
         t->report.skipped++;
         return;

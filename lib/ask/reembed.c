@@ -56,7 +56,7 @@ static int make_again(llmcache *cache, const llmcache_key *key)
                                     timeout_ms, lc_copy_entry, &entry, &err);
     if (code || !entry)
         return code == LLMCACHE_NOT_FOUND || code == LLMCACHE_CORRUPT ? 0 : code;
-    code = lc_embed_question(cache, entry->facts.question, &vector, &dimension, &err);
+    code = lc_embed_question(cache, entry->facts.space, entry->facts.question, &vector, &dimension, &err);
     if (!code) {
         llmcache_entry facts = entry->facts;
         facts.vector = vector;

@@ -269,7 +269,7 @@ static void embed(lc_job *job)
 {
     llmcache_error err;
     if (!lc_not_matchable(job) &&
-        lc_embed_question(job->cache, job->question.text, &job->vector, &job->dimension, &err))
+        lc_embed_question(job->cache, job->space, job->question.text, &job->vector, &job->dimension, &err))
         lc_count_add(&job->cache->counts.embed_errors, 1);
 }
 

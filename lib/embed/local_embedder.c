@@ -20,6 +20,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define HASH_DIGITS 16 /* of the weights' hash, in the space's name */
@@ -31,6 +32,7 @@ typedef struct local_embedder {
     char space[SPACE_SIZE];
     char problem[LLMCACHE_MESSAGE_SIZE];
     int problem_code;
+    atomic_size_t runs;
 } local_embedder;
 
 static int say_problem(const local_embedder *self, llmcache_error *err)
@@ -40,9 +42,13 @@ static int say_problem(const local_embedder *self, llmcache_error *err)
 
 /* ---- Texts ------------------------------------------------------------------------ */
 
-static void key_of(const char *text, size_t size, unsigned char key[LC_SHA256_SIZE])
+static void key_of(const char *whose, const char *text, unsigned char key[LC_SHA256_SIZE])
 {
-    lc_sha256_once(text, size, key);
+    lc_sha256 hash;
+    lc_sha256_init(&hash);
+    lc_sha256_text(&hash, whose);
+    lc_sha256_add(&hash, text, strlen(text));
+    lc_sha256_end(&hash, key);
 }
 
 /* Of the last layer's rows of a text, those of its first pieces, scaled to unit length.
@@ -88,6 +94,7 @@ static int run_one(local_embedder *self, lc_workspace *workspace, const char *te
     states->count = 0;
     if (workspace->texts[0].count == 0) /* far too long: not read */
         return 0;
+    atomic_fetch_add_explicit(&self->runs, 1, memory_order_relaxed);
     rc = lc_encoder_run(lc_local_model_encoder(self->model), workspace->encoder,
                         workspace->texts, 1, vector, workspace->states, err);
     if (rc)
@@ -105,12 +112,12 @@ static size_t dimension_of(const local_embedder *self)
     return self->model ? lc_local_model_facts(self->model)->dimension : 0;
 }
 
-static int embed_one(local_embedder *self, const char *text, float *vector,
-                     llmcache_error *err)
+static int embed_one(local_embedder *self, const char *whose, const char *text,
+                     float *vector, llmcache_error *err)
 {
     unsigned char key[LC_SHA256_SIZE];
     lc_workspace *workspace;
-    key_of(text, strlen(text), key);
+    key_of(whose, text, key);
     if (lc_recent_find(self->recent, key, vector, NULL))
         return 0;
     int rc = lc_workspace_borrow(self->model, &workspace, err);
@@ -148,7 +155,7 @@ static int embed_texts(void *user, const char *const *texts, size_t count, float
     if (!self->model)
         return say_problem(self, err);
     if (count == 1)
-        return embed_one(self, texts[0], vectors, err);
+        return embed_one(self, "", texts[0], vectors, err);
     int rc = lc_workspace_borrow(self->model, &workspace, err);
     if (rc)
         return rc;
@@ -270,6 +277,29 @@ static int make_room(const local_embedder *self, lc_token_states *states,
 int lc_local_states(void *user, const char *text, lc_token_states *states,
                     llmcache_error *err)
 {
+    return lc_local_states_for(user, "", text, states, err);
+}
+
+int lc_local_embed_for(void *user, const char *whose, const char *text, float *vector,
+                       llmcache_error *err)
+{
+    local_embedder *self = user;
+    return self->model ? embed_one(self, whose, text, vector, err) : say_problem(self, err);
+}
+
+size_t lc_local_runs(void *user)
+{
+    return atomic_load_explicit(&((local_embedder *)user)->runs, memory_order_relaxed);
+}
+
+int lc_is_local_embedder(const lc_embedder *embedder)
+{
+    return embedder->ops.embed == embed_texts;
+}
+
+int lc_local_states_for(void *user, const char *whose, const char *text,
+                        lc_token_states *states, llmcache_error *err)
+{
     local_embedder *self = user;
     unsigned char key[LC_SHA256_SIZE];
     lc_workspace *workspace;
@@ -278,7 +308,7 @@ int lc_local_states(void *user, const char *text, lc_token_states *states,
     int rc = make_room(self, states, err);
     if (rc)
         return rc;
-    key_of(text, strlen(text), key);
+    key_of(whose, text, key);
     if (lc_recent_find(self->recent, key, NULL, states))
         return 0;
     rc = lc_workspace_borrow(self->model, &workspace, err);

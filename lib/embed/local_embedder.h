@@ -37,6 +37,22 @@ void lc_token_states_done(lc_token_states *states);
 int lc_local_states(void *self, const char *text, lc_token_states *states,
                     llmcache_error *err);
 
+/*
+ * The same, and a text's vector, for one of many callers. What was embedded lately is known again to the caller
+ * with this name only: else the time a text takes would tell one what another has asked. The names above,
+ * and the embedder's own table, are for the caller "".
+ */
+int lc_local_states_for(void *self, const char *whose, const char *text,
+                        lc_token_states *states, llmcache_error *err);
+int lc_local_embed_for(void *self, const char *whose, const char *text, float *vector,
+                       llmcache_error *err);
+
+/* Is this embedder one of ours, whatever its name? */
+int lc_is_local_embedder(const lc_embedder *embedder);
+
+/* How often the encoder has run for a text by itself. */
+size_t lc_local_runs(void *self);
+
 /* A piece as the vocabulary has it (U+2581 marks the beginning of a word); lives as long
  * as self. */
 lc_span lc_local_piece(void *self, uint32_t id);

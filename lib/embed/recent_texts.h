@@ -1,7 +1,8 @@
 /*
  * What was embedded lately: a question's vector is asked for when it is looked up and
  * again when its answer is kept, and its token states when a candidate is judged. A few
- * dozen texts by the SHA-256 of their bytes, each in the one place its hash names.
+ * dozen texts by the SHA-256 of whose they are and their bytes, each in the one place its
+ * hash names.
  *
  * Nobody waits: a place that another thread is busy with counts as not there.
  */

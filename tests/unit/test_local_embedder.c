@@ -270,6 +270,32 @@ Test(local_embedder, states_are_those_of_the_pieces)
     lc_embedder_close(&embedder);
 }
 
+/* Or the time it takes would say what others have asked. */
+Test(local_embedder, what_is_remembered_is_one_callers_own)
+{
+    tiny_options options = tiny_defaults();
+    lc_embedder embedder = open_tiny(&options);
+    lc_token_states states = {0};
+    float first[DIMENSION], second[DIMENSION];
+    llmcache_error err;
+    void *self = embedder.self;
+    cr_expect(lc_is_local_embedder(&embedder));
+    cr_assert_eq(lc_local_embed_for(self, "a", "abc de", first, &err), 0);
+    cr_expect_eq(lc_local_runs(self), 1u);
+    cr_assert_eq(lc_local_embed_for(self, "a", "abc de", second, &err), 0);
+    cr_assert_eq(lc_local_states_for(self, "a", "abc de", &states, &err), 0);
+    cr_expect_eq(lc_local_runs(self), 1u, "remembered");
+    cr_assert_eq(lc_local_embed_for(self, "b", "abc de", second, &err), 0);
+    cr_expect_eq(lc_local_runs(self), 2u, "b pays for what a has asked");
+    cr_expect_arr_eq(first, second, sizeof first);
+    cr_assert_eq(lc_local_states_for(self, "c", "abc de", &states, &err), 0);
+    cr_expect_eq(lc_local_runs(self), 3u);
+    cr_assert_eq(embed(&embedder, "abc de", second, &err), 0);
+    cr_expect_eq(lc_local_runs(self), 4u, "nobody in particular is somebody else");
+    lc_token_states_done(&states);
+    lc_embedder_close(&embedder);
+}
+
 Test(local_embedder, states_are_the_same_new_or_remembered)
 {
     tiny_options options = tiny_defaults();
