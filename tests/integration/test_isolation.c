@@ -147,14 +147,14 @@ static void same_costs(const costs *alone, const costs *beside, const char *what
 static const char *const asked_by_a[] = {ASK("what is the salary of Tom?"), ASK("tell me the pay of Tom")};
 
 /* What B's question costs, with or without A having asked before. */
-static costs ask_beside(int with_a, const char *control)
+static costs ask_beside(int with_a, const char *body, const char *control)
 {
     const char *const a[] = {"Authorization", "Bearer key-of-a", NULL};
     open_cache();
     for (int i = 0; with_a && i < 2; i++)
         for (int twice = 0; twice < 2; twice++)
             cr_assert_eq(test_call(cache, CHAT, a, asked_by_a[i]).status, 200);
-    costs cost = cost_of(ASK("what is the salary of Tom?"), control);
+    costs cost = cost_of(body, control);
     llmcache_close(cache);
     return cost;
 }
@@ -165,12 +165,35 @@ Test(isolation, a_question_costs_the_same_whoever_else_has_asked_it)
     mock_start(&mock);
     mock_behave(&mock, "{'pairs': [['what is the salary of Tom?', 'tell me the pay of Tom', 0.96]]}");
     for (size_t i = 0; i < sizeof controls / sizeof *controls; i++) {
-        costs alone = ask_beside(0, controls[i]), beside = ask_beside(1, controls[i]);
+        static const char asked[] = ASK("what is the salary of Tom?");
+        costs alone = ask_beside(0, asked, controls[i]), beside = ask_beside(1, asked, controls[i]);
         same_costs(&alone, &beside, controls[i] ? controls[i] : "plain");
         cr_expect(i == 1 ? beside.called == 0 && beside.status == 504
                          : beside.called == 1 && strcmp(beside.source, "model") == 0,
                   "%d calls, %d %s", beside.called, beside.status, beside.source);
     }
+    mock_stop(&mock);
+}
+
+/*
+ * Words put together so that their vector falls on that of another's question. In another namespace it is not
+ * even a candidate, so that not one rule need hold; in one's own it is, and the rules are asked.
+ */
+Test(isolation, a_collision_in_another_namespace_is_no_candidate)
+{
+    mock_start(&mock);
+    mock_behave(&mock, "{'pairs': [['what is the salary of Tom?', 'zq 7 salary salary tom vv', 0.9999]]}");
+    static const char crafted[] = ASK("zq 7 salary salary tom vv");
+    costs alone = ask_beside(0, crafted, "only-if-cached"), beside = ask_beside(1, crafted, "only-if-cached");
+    same_costs(&alone, &beside, "crafted");
+    cr_expect_eq(beside.status, 504);
+    cr_expect_eq(beside.store[GET_EMBED], 0);
+    open_cache();
+    cost_of(asked_by_a[0], NULL);
+    costs own = cost_of(crafted, "only-if-cached");
+    cr_expect_eq(own.status, 504);
+    cr_expect_eq(own.rejected, 1, "a rule refused it");
+    llmcache_close(cache);
     mock_stop(&mock);
 }
 
