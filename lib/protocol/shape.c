@@ -104,6 +104,21 @@ static uint64_t digest_of(writer *w, const lc_tree *value, int rest)
     return digest_end(w, &form);
 }
 
+static int is_among(const lc_tree *member, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (lc_tree_named(member, names[i]))
+            return 1;
+    return 0;
+}
+
+/* What may be long comes last, so that it is what is cut short. */
+static int is_bulky(const lc_tree *member)
+{
+    static const char *const names[] = {"messages", "input", "prompt"};
+    return is_among(member, names, sizeof names / sizeof *names);
+}
+
 static int is_full(const writer *w)
 {
     return w->out->size > LC_SHAPE_BYTES;
@@ -113,6 +128,23 @@ static void line_begin(writer *w, const path *p)
 {
     lc_buffer_add(w->out, p->text, p->size);
     lc_buffer_byte(w->out, ' ');
+}
+
+/* What there is no room for, in one line: the members from here on. */
+static void line_members(writer *w, const path *p, lc_tree *const *members, uint32_t count,
+                         unsigned key_fields)
+{
+    path rest = *p;
+    lc_canonical form;
+    lc_canonical_init(&form, "llmcache shape line 1");
+    for (uint32_t i = 0; i < count; i++)
+        if (p->size || (lc_member_counts(members[i], key_fields) && !is_bulky(members[i])))
+            lc_canonical_member(&form, members[i]);
+    path_add(&rest, "..", 2);
+    line_begin(w, &rest);
+    lc_buffer_byte(w->out, '=');
+    put_digits(w->out, digest_end(w, &form), LC_SHAPE_DIGITS);
+    lc_buffer_byte(w->out, '\n');
 }
 
 static void line_digest(writer *w, const path *p, const lc_tree *value, int rest)
@@ -247,6 +279,10 @@ static void write_object(writer *w, const path *p, const lc_tree *object, int de
     }
     for (uint32_t i = 0; i < object->size && !w->status; i++) {
         path inner = path_member(p, members[i]);
+        if (is_full(w)) {
+            line_members(w, p, members + i, object->size - i, 0);
+            break;
+        }
         write_value(w, &inner, members[i], depth + 1);
     }
     lc_free(members);
@@ -309,21 +345,6 @@ static void write_tools(writer *w, const path *p, const lc_tree *tools)
 
 /* ---- The body ---------------------------------------------------------------------------- */
 
-static int is_among(const lc_tree *member, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (lc_tree_named(member, names[i]))
-            return 1;
-    return 0;
-}
-
-/* What may be long comes last, so that it is what is cut short. */
-static int is_bulky(const lc_tree *member)
-{
-    static const char *const names[] = {"messages", "input", "prompt"};
-    return is_among(member, names, sizeof names / sizeof *names);
-}
-
 static int is_tools(const lc_tree *member)
 {
     static const char *const names[] = {"tools", "functions"};
@@ -344,6 +365,10 @@ static void write_body(writer *w, const lc_tree *body, unsigned key_fields)
                 continue;
             path p = path_member(&none, members[i]);
             w->bulky = bulky;
+            if (!bulky && is_full(w)) {
+                line_members(w, &none, members + i, body->size - i, key_fields);
+                break;
+            }
             if (is_tools(members[i]))
                 write_tools(w, &p, members[i]);
             else
@@ -384,6 +409,6 @@ void lc_shape_add(const char *name, const char *value, int shown, lc_buffer *sha
     if (!shown)
         put_digits(shape, lc_mix(LC_MIX_START, value, size) >> 8, LC_SHAPE_DIGITS);
     for (size_t i = 0; shown && i < size && i < LC_SHAPE_SHOWN - 1; i++)
-        lc_buffer_byte(shape, (unsigned char)value[i] >= ' ' ? value[i] : '_');
+        lc_buffer_byte(shape, value[i] >= ' ' && value[i] < 0x7f ? value[i] : '_');
     lc_buffer_byte(shape, '\n');
 }

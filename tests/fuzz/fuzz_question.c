@@ -4,9 +4,13 @@
  * controls.
  */
 #include "fuzz.h"
+#include "base/utf8.h"
 #include "protocol/protocol.h"
+#include "protocol/shape.h"
+#include "protocol/spots.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *const fuzz_corpora[] = {"tests/fuzz/corpus/question",
@@ -57,6 +61,30 @@ static void check_forward(lc_protocol protocol, const lc_question *question)
     lc_question_done(&again);
 }
 
+/* A shape is text of some length at most, one for all ways of writing a request, and no different from itself. */
+static void check_shape(lc_protocol protocol, const char *body, size_t size, int fits)
+{
+    lc_buffer shape;
+    lc_difference difference;
+    lc_buffer_init(&shape, 0);
+    FUZZ_CHECK((lc_shape_write(protocol, body, size, 0, &shape, NULL) == 0) == fits);
+    if (fits) {
+        lc_buffer_add(&shape, "", 0);
+        FUZZ_CHECK(shape.size < LC_SHAPE_BYTES + 1024);
+        FUZZ_CHECK(!shape.size || (strlen(shape.data) == shape.size && lc_utf8_valid(shape.data, shape.size)));
+        FUZZ_CHECK(!shape.size || lc_shape_compare(shape.data, shape.data, &difference, 1) == 0);
+    }
+    lc_buffer_done(&shape);
+    /* The bytes themselves, as if they were a shape that was kept. */
+    char *text = malloc(size + 1);
+    memcpy(text, body, size);
+    text[size] = '\0';
+    lc_shape_compare(text, "model 'm\nmessages [2\nmessages[0].content ~9=a=b=cc=d1.aa\n", &difference, 1);
+    lc_shape_compare("tools [2=a\ntools[x] =b\na ~9=a=b=cc=d1.aa\n", text, &difference, 1);
+    lc_mix_masked(LC_MIX_START, text, size);
+    free(text);
+}
+
 static void check(lc_protocol protocol, const char *body, size_t size)
 {
     lc_question question;
@@ -75,6 +103,7 @@ static void check(lc_protocol protocol, const char *body, size_t size)
         json_decref(parsed);
         return;
     }
+    check_shape(protocol, body, size, 1);
     FUZZ_CHECK(question.model &&
                (question.matchable ? question.text != NULL : question.why_not != NULL));
     FUZZ_CHECK(!question.text || strlen(question.text) <= question.text_size);

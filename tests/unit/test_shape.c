@@ -116,6 +116,31 @@ Test(shape, is_bounded)
     lc_buffer_done(&body);
 }
 
+/* Members are of any number too, at the top and further in. */
+Test(shape, is_bounded_whatever_is_many)
+{
+    static const char *const frames[][2] = {{"{\"model\":\"m\",", "\"z\":1}"},
+                                            {"{\"a\":{\"b\":{", "\"z\":1}},\"model\":\"m\"}"},
+                                            {"{\"messages\":[{\"role\":\"user\",", "\"z\":1}],\"model\":\"m\"}"}};
+    for (size_t i = 0; i < 3; i++) {
+        lc_buffer body;
+        lc_buffer_init(&body, 0);
+        lc_buffer_text(&body, frames[i][0]);
+        for (int n = 0; n < 5000; n++)
+            lc_buffer_format(&body, "\"member_%d\":%d,", n, n);
+        lc_buffer_text(&body, frames[i][1]);
+        char *shape = shape_of(LC_PROTOCOL_CHAT, body.data);
+        cr_expect_lt(strlen(shape), LC_SHAPE_BYTES + 512, "%zu: %zu", i, strlen(shape));
+        /* What there was no room for still counts. */
+        memcpy(strstr(body.data, "\"z\":1"), "\"z\":2", 5);
+        char *other = shape_of(LC_PROTOCOL_CHAT, body.data);
+        cr_expect_str_neq(shape, other, "%zu", i);
+        lc_free(shape);
+        lc_free(other);
+        lc_buffer_done(&body);
+    }
+}
+
 Test(shape, of_what_cannot_be_read)
 {
     lc_buffer shape;
