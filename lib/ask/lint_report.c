@@ -116,6 +116,12 @@ static const char *named(const char *kind)
     return "its value";
 }
 
+/* "is ... each time" */
+static const char *named_new(const char *kind)
+{
+    return is(kind, "value") || is(kind, "added") ? "another value" : named(kind);
+}
+
 /* ---- The object ------------------------------------------------------------------------------------------ */
 
 static double share_of(const lc_lint_field *field)
@@ -145,10 +151,14 @@ static int said_by_items(const lc_lint *lint, const lc_lint_field *list)
 static void say(const lc_lint_field *field, const char *kind, int64_t at, char says[SAYS])
 {
     char place[48] = "";
+    int whole = at < 0 && !is(kind, "text") && !is(kind, "order") && !is(kind, "spelling");
+    if (whole)
+        snprintf(place, sizeof place, " each time");
     if (at >= 0)
         snprintf(place, sizeof place, " near character %" PRId64, at);
-    snprintf(says, SAYS, "%s%s%s%s changes in %s%s: new in %" PRIu64 " of %" PRIu64 " repeated requests",
-             field->path, *field->role ? " (" : "", field->role, *field->role ? ")" : "", named(kind), place,
+    snprintf(says, SAYS, "%s%s%s%s %s %s%s: new in %" PRIu64 " of %" PRIu64 " repeated requests",
+             field->path, *field->role ? " (" : "", field->role, *field->role ? ")" : "",
+             whole ? "is" : "changes in", whole ? named_new(kind) : named(kind), place,
              field->prevented, field->repeats);
 }
 
