@@ -2,6 +2,8 @@
  * its own. */
 #include "decide/gist.h"
 
+#include "base/han.h"
+#include "base/utf8.h"
 #include "decide/marks.h"
 
 #include <string.h>
@@ -47,6 +49,18 @@ static size_t stem_size(const char *word, size_t size)
     else if (stem > 2 && (word[stem - 1] == 'y' || word[stem - 1] == 'i'))
         stem--; /* company, companies */
     return stem;
+}
+
+/* Both scripts' forms of a character are one. */
+static uint32_t term_key(const lc_reading *reading, const lc_term *term)
+{
+    const char *word = reading->text + term->at;
+    char simple[4];
+    size_t length;
+    if (term->kind == LC_TERM_WORD)
+        return key_of(word, stem_size(word, term->size));
+    uint32_t cp = lc_fold_han_cp(lc_utf8_decode(word, term->size, &length));
+    return key_of(simple, lc_utf8_encode(cp, simple));
 }
 
 static void add(lc_gist *gist, const lc_reading *reading, uint32_t key, size_t term,
@@ -100,10 +114,7 @@ void lc_gist_find(const lc_reading *reading, const lc_numbers *numbers, lc_gist 
             continue;
         }
         if (!is_number(numbers, &number, term)) {
-            const char *word = reading->text + term->at;
-            size_t size =
-                term->kind == LC_TERM_WORD ? stem_size(word, term->size) : term->size;
-            add(gist, reading, key_of(word, size), i, i + 1);
+            add(gist, reading, term_key(reading, term), i, i + 1);
         }
         i++;
     }

@@ -2,8 +2,8 @@
  * What a text is about: its words without the light ones that questions put around their
  * subject ("how can I", 請問, 是什麼), numbers and negations left out too, because rules
  * of their own compare them. Words that may stand for each other (buy, purchase) are one
- * item, and so are a word and its plain endings (card, cards). wordings.def has the
- * lists.
+ * item, and so are a word and its plain endings (card, cards) and both scripts' forms of a
+ * Han character. wordings.def has the lists.
  */
 #ifndef LC_DECIDE_GIST_H
 #define LC_DECIDE_GIST_H

@@ -7,6 +7,7 @@
 #ifndef LC_EMBED_FOLD_HAN_H
 #define LC_EMBED_FOLD_HAN_H
 
+#include "base/han.h"
 #include "embed/tokenizer.h"
 
 /* Part of an embedding space's name: changes when the same text may fold differently. */
@@ -14,9 +15,6 @@
 
 /* Bytes that `size` bytes of text fold into at most. */
 #define LC_FOLD_HAN_ROOM(size) ((size) + (size) / 3 + 1)
-
-/* The simplified form of a code point, or the code point itself. */
-uint32_t lc_fold_han_cp(uint32_t cp);
 
 /*
  * Writes the text with its traditional characters folded, returns the bytes written. With

@@ -45,6 +45,7 @@ Test(edits, kinds)
         {"如何刪除檔案？", "請問要怎麼刪掉檔案呢？", LC_EDIT_NONE},
         {"什麼是快取？", "請解釋快取是什麼", LC_EDIT_NONE},
         {"如何修改密码？", "怎么更改密码", LC_EDIT_NONE},
+        {"怎麼連接網路？", "怎么连接网络？", LC_EDIT_NONE},
         {"一張票多少錢", "兩張票的價格", LC_EDIT_NONE}, /* numbers have their own rule */
         {"How do I boil dumplings?", "How can I steam dumplings?", LC_EDIT_REPLACED},
         {"Who directed this film?", "Who produced this movie?", LC_EDIT_REPLACED},
@@ -96,6 +97,8 @@ Test(edits, exchanges)
          "What are the benefits of coffee over tea?", 1},
         {"房客可以告房東嗎？", "房東可以告房客嗎？", 1},
         {"房客可以告房东吗？", "房东可以告房客吗？", 1},
+        {"房客能告訴房東嗎？房東會怒", "房东能告诉房客吗？房东会怒", 1},
+        {"貓會追狗嗎？", "狗会追猫吗？", 1},
         {"爸爸欠兒子的錢要還嗎？", "兒子欠爸爸的錢要還嗎？", 1},
         {"先洗頭再洗澡可以嗎", "先洗澡再洗頭可以嗎", 1},
         {"他在馬德里去世，葬在巴黎", "他在巴黎去世，葬在馬德里", 1},
