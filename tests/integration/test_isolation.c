@@ -144,14 +144,15 @@ static void same_costs(const costs *alone, const costs *beside, const char *what
     cr_expect_str_eq(alone->source, beside->source, "%s", what);
 }
 
-static const char *const asked_by_a[] = {ASK("what is the salary of Tom?"), ASK("tell me the pay of Tom")};
+static const char *const asked_by_a[] = {ASK("what is the salary of Tom?"), ASK("tell me the pay of Tom"),
+                                         ASK("what is the salary 4411 of Tom?")};
 
 /* What B's question costs, with or without A having asked before. */
 static costs ask_beside(int with_a, const char *body, const char *control)
 {
     const char *const a[] = {"Authorization", "Bearer key-of-a", NULL};
     open_cache();
-    for (int i = 0; with_a && i < 2; i++)
+    for (int i = 0; with_a && i < 3; i++)
         for (int twice = 0; twice < 2; twice++)
             cr_assert_eq(test_call(cache, CHAT, a, asked_by_a[i]).status, 200);
     costs cost = cost_of(body, control);
@@ -182,14 +183,14 @@ Test(isolation, a_question_costs_the_same_whoever_else_has_asked_it)
 Test(isolation, a_collision_in_another_namespace_is_no_candidate)
 {
     mock_start(&mock);
-    mock_behave(&mock, "{'pairs': [['what is the salary of Tom?', 'zq 7 salary salary tom vv', 0.9999]]}");
-    static const char crafted[] = ASK("zq 7 salary salary tom vv");
+    mock_behave(&mock, "{'pairs': [['what is the salary 4411 of Tom?', 'zq vv salary 4417 of Tom what', 0.9999]]}");
+    static const char crafted[] = ASK("zq vv salary 4417 of Tom what");
     costs alone = ask_beside(0, crafted, "only-if-cached"), beside = ask_beside(1, crafted, "only-if-cached");
     same_costs(&alone, &beside, "crafted");
     cr_expect_eq(beside.status, 504);
     cr_expect_eq(beside.store[GET_EMBED], 0);
     open_cache();
-    cost_of(asked_by_a[0], NULL);
+    cost_of(ASK("what is the salary 4411 of Tom?"), NULL);
     costs own = cost_of(crafted, "only-if-cached");
     cr_expect_eq(own.status, 504);
     cr_expect_eq(own.rejected, 1, "a rule refused it");
