@@ -445,7 +445,7 @@ LLMCACHE_EXPORT int llmcache_get(llmcache *cache, const char *id, llmcache_entry
 
 /*
  * Removes what matches from memory, aliases, index and store; *removed (may be NULL) counts answers.
- * `filter` NULL clears the cache's whole store.
+ * `filter` NULL removes every answer. Observations stay (llmcache_observations_purge).
  */
 LLMCACHE_EXPORT int llmcache_purge(llmcache *cache, const llmcache_filter *filter,
                                    uint64_t *removed, llmcache_error *err);
@@ -457,7 +457,10 @@ LLMCACHE_EXPORT int llmcache_purge(llmcache *cache, const llmcache_filter *filte
 LLMCACHE_EXPORT int llmcache_put(llmcache *cache, const char *question, const char *answer,
                                  const llmcache_ask_options *options, llmcache_error *err);
 
-/* Says that an answer was wrong (good 0) or right (good 1). A wrong one is removed everywhere. */
+/*
+ * Says that an answer was wrong (good 0) or right (good 1). A wrong one is removed everywhere, and where it was
+ * shared with a question of other words, the two are never matched again. More, and what was learnt so, in observe.h.
+ */
 LLMCACHE_EXPORT int llmcache_feedback(llmcache *cache, const char *id, int good,
                                       llmcache_error *err);
 

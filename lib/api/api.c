@@ -200,24 +200,6 @@ int llmcache_put(llmcache *cache, const char *question, const char *answer,
     return lc_text_put(cache, question, answer, options, err);
 }
 
-static int note_id(void *user, const llmcache_entry *entry)
-{
-    memcpy(user, entry->id, sizeof entry->id);
-    return 0;
-}
-
-int llmcache_feedback(llmcache *cache, const char *id, int good, llmcache_error *err)
-{
-    char whole[LLMCACHE_ID_SIZE];
-    if (!cache || !id)
-        return missing(err, !cache ? "cache" : "id");
-    int code = lc_manage_get(cache, id, note_id, whole, err);
-    if (code || good)
-        return code;
-    llmcache_filter filter = {.struct_size = sizeof filter, .id = whole};
-    return lc_manage_purge(cache, &filter, NULL, err);
-}
-
 int llmcache_rebuild(llmcache *cache, llmcache_rebuild_report *report, llmcache_error *err)
 {
     llmcache_rebuild_report unused;

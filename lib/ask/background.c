@@ -1,11 +1,11 @@
 /*
- * The background thread: loads the index from the store, takes in what the store says has changed, sweeps
- * what expired. It is the only one that reads records in bulk.
+ * The background thread: loads observations and index from the store, takes in what the store says has changed,
+ * writes observations, sweeps what expired. It is the only one that reads records in bulk.
  *
  * A record that vanished while changes went unseen stays in the index until a search meets it: its answer is
  * then not found in the store and the index drops it. So a reload only needs to add.
  */
-#include "ask/cache.h"
+#include "ask/observations.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -50,7 +50,7 @@ static int load(llmcache *cache)
     return code;
 }
 
-static void take_in(llmcache *cache, const lc_change *change)
+static void take_in_record(llmcache *cache, const lc_change *change)
 {
     llmcache_error err;
     llmcache_key key = {.space = change->space, .head_only = 1};
@@ -62,6 +62,14 @@ static void take_in(llmcache *cache, const lc_change *change)
                                     cache->settings.store_write_timeout_ms, add_record, cache, &err);
     if (code == LLMCACHE_NOT_FOUND)
         lc_vectors_remove(cache, change->space, change->id);
+}
+
+static void take_in(llmcache *cache, const lc_change *change)
+{
+    if (change->parts & LLMCACHE_PART_OBSERVATION)
+        lc_observations_take_in(cache, change->space, change->id);
+    if (change->parts & LLMCACHE_PART_EMBED)
+        take_in_record(cache, change);
 }
 
 /* ---- The thread ---------------------------------------------------------------------------- */
@@ -84,6 +92,23 @@ static lc_change *take_changes(lc_background *background)
     return changes;
 }
 
+static void take_in_all(llmcache *cache, lc_change *changes)
+{
+    for (lc_change *change = changes; change; change = change->next)
+        take_in(cache, change);
+    free_changes(changes);
+}
+
+void lc_background_breathe(llmcache *cache)
+{
+    pthread_mutex_lock(&cache->background.lock);
+    lc_change *changes = take_changes(&cache->background);
+    pthread_mutex_unlock(&cache->background.lock);
+    take_in_all(cache, changes);
+    if (lc_mono_ms() >= lc_observations_due_ms(cache))
+        lc_observations_flush(cache, NULL);
+}
+
 static void sweep(llmcache *cache, int64_t *due_ms)
 {
     llmcache_error err;
@@ -92,6 +117,7 @@ static void sweep(llmcache *cache, int64_t *due_ms)
     if (cache->store.ops.sweep && cache->store.ops.sweep(cache->store.self, lc_now_ms(cache), &err))
         lc_count_add(&cache->counts.store_errors, 1);
     cache->index.ops.sweep(cache->index.self, lc_now_ms(cache));
+    lc_observations_sweep(cache);
     *due_ms = lc_mono_ms() + SWEEP_MS;
 }
 
@@ -100,18 +126,21 @@ static void work(llmcache *cache, int64_t *retry_ms, int64_t *sweep_ms)
 {
     lc_background *background = &cache->background;
     lc_change *changes = take_changes(background);
-    int reload = background->reload;
-    background->reload = 0;
+    int reload = background->reload, observations = reload || background->reload_observations;
+    background->reload = background->reload_observations = 0;
     pthread_mutex_unlock(&background->lock);
+    /* What is known to be wrong comes first, before a record can serve. */
+    int unread = observations && cache->embedder.ops.embed && lc_observations_load(cache);
     int failed = reload && load(cache);
-    for (lc_change *change = changes; change; change = change->next)
-        take_in(cache, change);
-    free_changes(changes);
+    take_in_all(cache, changes);
+    if (lc_mono_ms() >= lc_observations_due_ms(cache))
+        lc_observations_flush(cache, NULL);
     sweep(cache, sweep_ms);
     pthread_mutex_lock(&background->lock);
     background->index_ready = 1;
-    background->reload |= failed;
-    *retry_ms = failed ? lc_mono_ms() + RETRY_MS : 0;
+    background->reload |= failed != 0;
+    background->reload_observations |= unread != 0;
+    *retry_ms = failed || unread ? lc_mono_ms() + RETRY_MS : 0;
     pthread_cond_broadcast(&background->ready);
     if (reload && !failed && background->foreign) {
         pthread_mutex_unlock(&background->lock);
@@ -127,13 +156,14 @@ static void *run(void *argument)
     int64_t retry_ms = 0, sweep_ms = lc_mono_ms() + SWEEP_MS;
     pthread_mutex_lock(&background->lock);
     while (!background->closing) {
-        int due = (background->reload && lc_mono_ms() >= retry_ms) || background->first ||
-                  lc_mono_ms() >= sweep_ms;
-        if (due) {
+        int reload = background->reload || background->reload_observations;
+        int64_t until = reload && retry_ms < sweep_ms ? retry_ms : sweep_ms;
+        int64_t write_ms = lc_observations_due_ms(cache);
+        until = write_ms < until ? write_ms : until;
+        if (background->first || lc_mono_ms() >= until) {
             work(cache, &retry_ms, &sweep_ms);
             continue;
         }
-        int64_t until = background->reload ? retry_ms : sweep_ms;
         struct timespec at = lc_mono_after(until - lc_mono_ms() + 1);
         pthread_cond_timedwait(&background->wake, &background->lock, &at);
     }
@@ -213,14 +243,30 @@ void lc_background_reload(llmcache *cache)
     pthread_mutex_unlock(&cache->background.lock);
 }
 
+void lc_background_reload_observations(llmcache *cache)
+{
+    pthread_mutex_lock(&cache->background.lock);
+    cache->background.reload_observations = 1;
+    pthread_cond_signal(&cache->background.wake);
+    pthread_mutex_unlock(&cache->background.lock);
+}
+
+void lc_background_wake(llmcache *cache)
+{
+    pthread_mutex_lock(&cache->background.lock);
+    pthread_cond_signal(&cache->background.wake);
+    pthread_mutex_unlock(&cache->background.lock);
+}
+
 /* ---- What the store reports ------------------------------------------------------------------ */
 
-static void enqueue(llmcache *cache, const char *space, const char *id)
+static void enqueue(llmcache *cache, int parts, const char *space, const char *id)
 {
     lc_background *background = &cache->background;
     lc_change *change = lc_alloc(sizeof *change + strlen(space) + 1);
     if (change) {
         change->next = NULL;
+        change->parts = parts;
         strncpy(change->id, id, sizeof change->id - 1);
         change->id[sizeof change->id - 1] = '\0';
         strcpy(change->space, space);
@@ -242,12 +288,13 @@ static void enqueue(llmcache *cache, const char *space, const char *id)
 static void on_changed(void *user, int parts, const char *space, const char *id)
 {
     llmcache *cache = user;
-    if (!(parts & LLMCACHE_PART_BOTH))
-        return; /* no answer changed */
-    lc_count_add(&cache->counts.invalidations, 1);
-    lc_memory_cache_remove(cache->memory, space, id);
-    if ((parts & LLMCACHE_PART_EMBED) && cache->embedder.ops.embed)
-        enqueue(cache, space, id);
+    if (parts & LLMCACHE_PART_BOTH) {
+        lc_count_add(&cache->counts.invalidations, 1);
+        lc_memory_cache_remove(cache->memory, space, id);
+    }
+    parts &= LLMCACHE_PART_EMBED | LLMCACHE_PART_OBSERVATION;
+    if (parts && cache->embedder.ops.embed)
+        enqueue(cache, parts, space, id);
 }
 
 static void on_distrust(void *user)

@@ -38,6 +38,7 @@ typedef struct lc_brought {
 /* Changes the store has reported and the index has not taken in yet. */
 typedef struct lc_change {
     struct lc_change *next;
+    int parts;
     char id[LLMCACHE_ID_SIZE];
     char space[];
 } lc_change;
@@ -49,7 +50,7 @@ typedef struct lc_background {
     pthread_cond_t wake;  /* something to do, or closing */
     pthread_cond_t ready; /* index_ready rose */
     atomic_int closing;
-    int reload, index_ready;
+    int reload, reload_observations, index_ready;
     lc_change *first, **last;
     size_t changes;
     uint64_t damaged; /* records that could not be read */
@@ -79,6 +80,7 @@ struct llmcache {
     lc_callers *callers;   /* NULL: anybody may ask */
     int needs_credential;  /* of the caller's own */
     int keeps_credential;  /* the caller's does not go up; the server's own key does */
+    struct lc_observations *observations;
     lc_background background;
     int64_t opened_ms;
     atomic_int_least64_t embed_pause_until_ms; /* monotonic */
@@ -269,6 +271,10 @@ void lc_background_halt(llmcache *cache); /* ends the thread; reports may still 
 void lc_background_stop(llmcache *cache); /* after the store is closed */
 int lc_background_wait_index(llmcache *cache, int64_t timeout_ms); /* 1 when ready */
 void lc_background_reload(llmcache *cache);
+void lc_background_reload_observations(llmcache *cache);
+void lc_background_wake(llmcache *cache);
+/* For long work on the background thread: what others changed is taken in meanwhile. */
+void lc_background_breathe(llmcache *cache);
 extern const llmcache_watch lc_watch_table; /* functions; user is the cache */
 
 /* ---- Around a job -------------------------------------------------------------------------- */

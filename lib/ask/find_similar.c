@@ -3,7 +3,7 @@
  * best first, and the first that the verdict lets through is the answer. Whatever fails here is counted and
  * the question goes on to the model.
  */
-#include "ask/cache.h"
+#include "ask/observations.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -139,6 +139,7 @@ static int consider(lc_job *job, const lc_neighbour *near)
         return 0;
     lc_verdict verdict;
     if (lc_entry_serves(job, entry) && lc_judge(job, entry, near->similarity, 0, &verdict)) {
+        lc_note_hit(job, entry, near->similarity, &verdict);
         job->entry = entry;
         job->similarity = near->similarity;
         job->ended = LLMCACHE_SOURCE_SEMANTIC;
@@ -193,10 +194,14 @@ int lc_find_similar(lc_job *job)
         lc_count_word(&job->cache->counts.unmatched, "index-loading");
         return 0;
     }
+    uint64_t turn = lc_observations_turn(job->cache);
     if (!embed_question(job) || job->controls.no_read || !search(job))
         return 0;
     if (!lc_take_echo(job) && job->has_raw)
         lc_memory_cache_alias(job->cache->memory, job->raw, job->entry, 1, lc_job_form(job),
                               job->similarity);
+    /* A pair became wrong after this one was looked up, maybe this one: its alias must not stay. */
+    if (lc_observations_turn(job->cache) != turn)
+        lc_memory_cache_forget_semantic(job->cache->memory);
     return 1;
 }

@@ -3,7 +3,7 @@
  * is in this process, what it saw of both. Encoding the candidate again costs a thousand times what the
  * other rules do, so they are heard first.
  */
-#include "ask/cache.h"
+#include "ask/observations.h"
 
 #include "base/memory.h"
 #include "decide/normalise.h"
@@ -148,6 +148,7 @@ int lc_judge_text(const lc_job *job, const char *text, double similarity, int ex
     lc_side kept = {.text = text, .size = strlen(text)};
     policy_of(job, &policy);
     policy.explain = explain;
+    policy.wrong_before = lc_wrong_before(job->cache, job->space, asked.text, asked.size, kept.text);
     int serve;
     if (!policy.use_score)
         serve = lc_decide(&asked, &kept, similarity, &policy, verdict) == 0 && verdict->serve;

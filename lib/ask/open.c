@@ -5,6 +5,7 @@
 #include "ask/open.h"
 #include "ask/score_weights.h"
 
+#include "ask/observations.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -164,6 +165,8 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
     if (!code)
         code = lc_workers_new(THREADS_MAX, &cache->workers, err);
     if (!code)
+        code = lc_observations_new(cache, err);
+    if (!code)
         code = lc_background_start(cache, err);
     return code;
 }
@@ -218,8 +221,11 @@ void lc_cache_close(llmcache *cache)
         return;
     lc_workers_free(cache->workers);
     lc_background_halt(cache);
+    if (cache->observations)
+        lc_observations_flush(cache, NULL);
     lc_store_close(&cache->store);
     lc_background_stop(cache);
+    lc_observations_free(cache->observations);
     lc_flights_free(cache->flights);
     lc_index_close(&cache->index);
     lc_memory_cache_free(cache->memory);

@@ -88,6 +88,7 @@ void lc_reembed(llmcache *cache)
         atomic_store(&background->reembedding, k.count - i);
         if (make_again(cache, &k.list[i]))
             break; /* store or embedder is in trouble: the next load begins again */
+        lc_background_breathe(cache);
         lc_sleep_ms(PAUSE_MS);
     }
     lower_priority(0);

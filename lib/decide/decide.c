@@ -89,6 +89,13 @@ void lc_detail_value(char *detail, lc_slice left, lc_slice right, double value,
              value >= least ? ">=" : "<", least);
 }
 
+int lc_rule_observed(const lc_case *c, char *detail)
+{
+    if (c->policy->wrong_before)
+        snprintf(detail, LC_DETAIL_SIZE, "%s", c->policy->wrong_before);
+    return c->policy->wrong_before != NULL;
+}
+
 int lc_rule_unread(const lc_case *c, char *detail)
 {
     int truncated = c->question->truncated || c->candidate->truncated ||

@@ -68,6 +68,7 @@ typedef struct lc_policy {
     double score_threshold[LC_LANGUAGE_COUNT]; /* least score, inclusive */
     const double *weights[LC_LANGUAGE_COUNT]; /* LC_FEATURE_COUNT, then the bias; NULL for
                                                  the shipped ones */
+    const char *wrong_before; /* who judged this very pair wrong before; NULL: nobody */
     uint32_t rules_off; /* bit (1 << LC_RULE_x): that rule does not speak */
     int explain; /* hear every rule; otherwise the first that stops ends the decision */
 } lc_policy;

@@ -328,6 +328,24 @@ void lc_memory_cache_clear(lc_memory_cache *cache)
     lc_shelves_clear(&cache->shelves, kill_entry);
 }
 
+static void drop_semantic(lc_memory_cache *cache, lc_shelf *shelf)
+{
+    pthread_mutex_lock(&shelf->lock);
+    for (lc_node_id id = shelf->s3.queues[LC_QUEUE_ALIAS].oldest; id;) {
+        lc_node *node = lc_s3fifo_at(&shelf->s3, id);
+        id = node->newer;
+        if (node->semantic)
+            lc_shelf_drop(&cache->shelves, shelf, node);
+    }
+    pthread_mutex_unlock(&shelf->lock);
+}
+
+void lc_memory_cache_forget_semantic(lc_memory_cache *cache)
+{
+    for (uint32_t i = 0; i < cache->shelves.count; i++)
+        drop_semantic(cache, &cache->shelves.shelf[i]);
+}
+
 void lc_memory_cache_enable(lc_memory_cache *cache, int enabled)
 {
     /* Clearing on the way back too: it raises the generation of what was read while nobody watched. */

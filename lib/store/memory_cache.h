@@ -82,6 +82,9 @@ void lc_memory_cache_render(lc_memory_cache *cache, lc_entry *entry, int which, 
 void lc_memory_cache_remove(lc_memory_cache *cache, const char *space, const char *id);
 void lc_memory_cache_clear(lc_memory_cache *cache);
 
+/* No digest of another wording leads to an answer any more; the answers stay. */
+void lc_memory_cache_forget_semantic(lc_memory_cache *cache);
+
 /* Switched off, nothing is found or kept: the store's word about changes was lost. Clears. */
 void lc_memory_cache_enable(lc_memory_cache *cache, int enabled);
 void lc_memory_cache_stats(lc_memory_cache *cache, lc_memory_stats *stats);

@@ -46,7 +46,8 @@ THIRD_PARTY = {
 # What one program lends another.
 LENT = {"server": ["shown_json.h", "shown_judgement.h"]}
 
-PUBLIC = ["llmcache/llmcache.h", "llmcache/backend.h", "llmcache/model.h", "llmcache/tune.h"]
+PUBLIC = ["llmcache/llmcache.h", "llmcache/backend.h", "llmcache/model.h", "llmcache/observe.h",
+          "llmcache/tune.h"]
 
 # The system's headers that any file may have; what is missing here is somebody's library.
 SYSTEM = """alloca.h assert.h cpuid.h ctype.h dirent.h errno.h fcntl.h float.h ftw.h getopt.h immintrin.h
