@@ -1,13 +1,8 @@
-/*
- * The connections of one Redis store, and the switch that spares questions a dead server.
- *
- * An exchange takes an idle connection or makes one, within its deadline. When the server does not do
- * its part, the switch opens: from then on exchanges fail at once, while a thread of the pool's own tries
- * to reach the server again, with short growing pauses; it hands over its connection when that works.
- */
+/* Exchanges with one Redis: conn_pool.h over its connections. */
 #ifndef LC_STORE_REDIS_POOL_H
 #define LC_STORE_REDIS_POOL_H
 
+#include "store/conn_pool.h"
 #include "store/redis_wire.h"
 
 typedef struct lc_redis_pool lc_redis_pool;
@@ -33,13 +28,6 @@ int lc_redis_pool_exchange(lc_redis_pool *pool, const lc_redis_batch *batch, int
 /* A PING over a new connection, whatever is known; closes the switch if it works. */
 int lc_redis_pool_ping(lc_redis_pool *pool, int64_t until_ms, llmcache_error *err);
 
-typedef struct lc_redis_pool_state {
-    int lost;          /* the switch is open */
-    int ever_worked;
-    size_t idle;
-    char reason[LLMCACHE_MESSAGE_SIZE]; /* of the last loss */
-} lc_redis_pool_state;
-
-void lc_redis_pool_look(lc_redis_pool *pool, lc_redis_pool_state *state);
+void lc_redis_pool_look(lc_redis_pool *pool, lc_conn_pool_state *state);
 
 #endif

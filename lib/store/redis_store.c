@@ -81,7 +81,7 @@ static int ping(void *self, int64_t deadline_ms, llmcache_error *err)
 static void stats(void *self, llmcache_store_stats *stats)
 {
     lc_redis_store *store = self;
-    lc_redis_pool_state state;
+    lc_conn_pool_state state;
     lc_redis_pool_look(store->pool, &state);
     *stats = (llmcache_store_stats){.entries = atomic_load(&store->entries),
                                     .records = atomic_load(&store->records),

@@ -5,6 +5,14 @@
 
 #include <string.h>
 
+#ifndef LC_HAS_POSTGRESQL
+static int lc_store_open_postgres(const char *uri, const lc_store_options *options, lc_store *store,
+                                  llmcache_error *err)
+{
+    return lc_fail(err, LLMCACHE_SETTING, "store: this llmcache was built without PostgreSQL (libpq)");
+}
+#endif
+
 void lc_store_close(lc_store *store)
 {
     if (store->ops.close)
@@ -22,9 +30,11 @@ int lc_store_open(const char *uri, const lc_store_options *options, lc_store *st
     if (strncmp(uri, "redis:", 6) == 0 || strncmp(uri, "rediss:", 7) == 0 ||
         strncmp(uri, "unix:", 5) == 0)
         return lc_store_open_redis(uri, options, store, err);
+    if (strncmp(uri, "postgresql:", 11) == 0 || strncmp(uri, "postgres:", 9) == 0)
+        return lc_store_open_postgres(uri, options, store, err);
     /* Never the URI itself: it may hold a password. */
     return lc_fail(err, LLMCACHE_SETTING,
                    "store: \"%.*s\" is not a kind of store; there are sqlite:, memory:, redis://, "
-                   "rediss:// and unix:",
+                   "rediss://, unix: and postgresql://",
                    (int)strcspn(uri, ":/@ "), uri);
 }

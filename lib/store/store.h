@@ -19,7 +19,8 @@ typedef struct lc_store_options {
 } lc_store_options;
 
 /*
- * Opens by URI: memory:, sqlite:[/path], redis://[user[:password]@]host[:port][/db], rediss://, unix:/path[?db=N].
+ * Opens by URI: memory:, sqlite:[/path], redis://[user[:password]@]host[:port][/db], rediss://, unix:/path[?db=N],
+ * postgresql://[user[:password]@]host[:port]/database where libpq was there at build time.
  * LLMCACHE_SETTING for a bad URI (never shows a password).
  */
 int lc_store_open(const char *uri, const lc_store_options *options, lc_store *store,
@@ -31,6 +32,11 @@ int lc_store_open_sqlite(const char *path, const lc_store_options *options, lc_s
                          llmcache_error *err); /* path "": the XDG cache folder */
 int lc_store_open_redis(const char *uri, const lc_store_options *options, lc_store *store,
                         llmcache_error *err);
+
+#ifdef LC_HAS_POSTGRESQL
+int lc_store_open_postgres(const char *uri, const lc_store_options *options, lc_store *store,
+                           llmcache_error *err);
+#endif
 
 /* ---- What stores share --------------------------------------------------------------------- */
 

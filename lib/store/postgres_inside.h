@@ -1,0 +1,84 @@
+/* The PostgreSQL store's inside, shared by its files: postgres_store.c, postgres_rows.c, postgres_schema.c, postgres_watch.c. */
+#ifndef LC_STORE_POSTGRES_INSIDE_H
+#define LC_STORE_POSTGRES_INSIDE_H
+
+#include "base/buffer.h"
+#include "store/conn_pool.h"
+#include "store/postgres_link.h"
+
+#include <llmcache/backend.h>
+#include <stdatomic.h>
+
+struct lc_pg_watch;
+
+enum { LC_PG_OWN_MAX = 256 };
+
+typedef struct lc_pg_store {
+    lc_pg_place *place;
+    lc_conn_pool *pool;
+    _Atomic(struct lc_pg_watch *) watch;
+    atomic_int ready; /* the schema is there */
+    atomic_int own[LC_PG_OWN_MAX]; /* server processes of our connections, 0 where none: whose news is ours */
+    atomic_uint_least64_t entries, records, observations; /* as counted by the last each, and since */
+    atomic_uint_least64_t damaged;                        /* set aside */
+} lc_pg_store;
+
+atomic_uint_least64_t *lc_pg_count_of(lc_pg_store *store, int part);
+
+/* ---- Rows (postgres_rows.c) ------------------------------------------------------------------------------ */
+
+enum lc_pg_verb {
+    LC_PG_GET,
+    LC_PG_GET_HEAD,
+    LC_PG_PUT,
+    LC_PG_REMOVE,
+    LC_PG_REMOVE_HEAD,
+    LC_PG_EACH,
+    LC_PG_EACH_SPACE,
+    LC_PG_SWEEP,
+    LC_PG_ASIDE,
+    LC_PG_VERBS
+};
+
+const lc_pg_statement *lc_pg_statement_of(enum lc_pg_verb verb, int part);
+
+void lc_pg_add(lc_pg_values *values, const void *bytes, size_t size);
+/* A big-endian number in `room`, which must live as long as the values. */
+void lc_pg_add_number(lc_pg_values *values, int64_t number, unsigned char room[8]);
+
+/* Room for what the values of a key point at: the ends of its range when only its head is known. */
+typedef struct lc_pg_range {
+    unsigned char low[LLMCACHE_FINGERPRINT_SIZE], high[LLMCACHE_FINGERPRINT_SIZE];
+} lc_pg_range;
+void lc_pg_add_key(lc_pg_values *values, const llmcache_key *key, lc_pg_range *room);
+
+/* One row read: the entry points into the result and `memory`. */
+typedef struct lc_pg_row {
+    llmcache_entry entry;
+    char *memory;
+    float *vector;
+} lc_pg_row;
+
+/* LLMCACHE_CORRUPT when it is damaged or not what its key says; the key's columns can be read even then. */
+int lc_pg_row_read(const PGresult *result, int row, int part, lc_pg_row *out, llmcache_error *err);
+void lc_pg_row_done(lc_pg_row *row);
+/* The key's columns of a row. */
+void lc_pg_row_key(const PGresult *result, int row, const char **space, size_t *space_size,
+                   const unsigned char **fingerprint, size_t *fingerprint_size);
+
+/* ---- Schema (postgres_schema.c) ---------------------------------------------------------------------------- */
+
+/* Makes or migrates the tables; LLMCACHE_STORE when they are of a later version. */
+int lc_pg_schema_ensure(lc_pg_link *link, int64_t until_ms, llmcache_error *err);
+#define LC_PG_CHANNEL "llmcache_changes"
+
+/* ---- Watching (postgres_watch.c) ---------------------------------------------------------------------------- */
+
+typedef struct lc_pg_watch lc_pg_watch;
+int lc_pg_watch_new(lc_pg_store *store, const llmcache_watch *listener, lc_pg_watch **watch,
+                    llmcache_error *err);
+void lc_pg_watch_free(lc_pg_watch *watch); /* accepts NULL; cancel the pool first */
+/* Tells the listener of a change that the store knows of by itself. Accepts NULL. */
+void lc_pg_watch_tell(lc_pg_watch *watch, int part, const char *space, const char *id);
+
+#endif
