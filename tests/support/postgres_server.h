@@ -1,8 +1,7 @@
 /*
  * A PostgreSQL server of the test's own: a new cluster in the test's folder, on a free port of 127.0.0.1 and a
  * Unix socket. Where it comes from: the folder LLMCACHE_TEST_POSTGRES names (the one with initdb and postgres), PATH,
- * Debian's /usr/lib/postgresql, or the package of requirements.txt in .venv, which has pgvector too. It
- * refuses to run as root, so root's tests run it as `nobody`.
+ * or Debian's /usr/lib/postgresql. It refuses to run as root, so root's tests run it as `nobody`.
  */
 #ifndef TEST_POSTGRES_SERVER_H
 #define TEST_POSTGRES_SERVER_H
