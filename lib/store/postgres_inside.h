@@ -1,4 +1,4 @@
-/* The PostgreSQL store's inside, shared by its files: postgres_store.c, postgres_rows.c, postgres_schema.c, postgres_watch.c. */
+/* The PostgreSQL store's inside, shared by its files: postgres_*.c. */
 #ifndef LC_STORE_POSTGRES_INSIDE_H
 #define LC_STORE_POSTGRES_INSIDE_H
 
@@ -25,8 +25,6 @@ typedef struct lc_pg_store {
 
 atomic_uint_least64_t *lc_pg_count_of(lc_pg_store *store, int part);
 
-/* ---- Rows (postgres_rows.c) ------------------------------------------------------------------------------ */
-
 enum lc_pg_verb {
     LC_PG_GET,
     LC_PG_GET_HEAD,
@@ -39,6 +37,19 @@ enum lc_pg_verb {
     LC_PG_ASIDE,
     LC_PG_VERBS
 };
+
+/* ---- Running (postgres_run.c) ---------------------------------------------------------------------- */
+
+extern const lc_conn_kind lc_pg_conn_kind; /* whose user is the store */
+
+/* As lc_pg_run_many and lc_pg_run, on a connection of the pool. Statements must bear being run twice. */
+int lc_pg_store_run_many(lc_pg_store *store, const lc_pg_statement *const *statements,
+                         const lc_pg_values *values, size_t count, int64_t until_ms, PGresult **results,
+                         llmcache_error *err);
+int lc_pg_store_run(lc_pg_store *store, enum lc_pg_verb verb, int part, const lc_pg_values *values,
+                    int64_t until_ms, PGresult **result, llmcache_error *err);
+
+/* ---- Rows (postgres_rows.c) ------------------------------------------------------------------------------ */
 
 const lc_pg_statement *lc_pg_statement_of(enum lc_pg_verb verb, int part);
 

@@ -28,121 +28,6 @@ atomic_uint_least64_t *lc_pg_count_of(lc_pg_store *store, int part)
                                                : &store->entries;
 }
 
-/* ---- Connections --------------------------------------------------------------------------------------- */
-
-static void own_add(lc_pg_store *store, int pid)
-{
-    for (int i = 0; i < LC_PG_OWN_MAX; i++) {
-        int none = 0;
-        if (atomic_compare_exchange_strong(&store->own[i], &none, pid))
-            return;
-    }
-}
-
-static void close_link(void *user, void *conn)
-{
-    lc_pg_store *store = user;
-    if (!conn)
-        return;
-    for (int i = 0, pid = lc_pg_pid(conn); i < LC_PG_OWN_MAX; i++) {
-        int own = pid;
-        if (atomic_compare_exchange_strong(&store->own[i], &own, 0))
-            break;
-    }
-    lc_pg_disconnect(conn);
-}
-
-/* From the pool's own thread, or a ping: looks the name up, makes the schema. */
-static int reach(void *user, int64_t until_ms, int cancel_fd, void **conn, llmcache_error *err)
-{
-    lc_pg_store *store = user;
-    lc_pg_link *link = NULL;
-    int rc = lc_pg_place_resolve(store->place, err);
-    if (!rc)
-        rc = lc_pg_connect(store->place, until_ms, cancel_fd, &link, err);
-    if (!rc)
-        rc = lc_pg_schema_ensure(link, until_ms, err);
-    if (rc) {
-        lc_pg_disconnect(link);
-        return rc;
-    }
-    own_add(store, lc_pg_pid(link));
-    atomic_store(&store->ready, 1);
-    *conn = link;
-    return 0;
-}
-
-/* An idle connection or a new one. A question does not wait for tables to be made. */
-static int borrow(lc_pg_store *store, int64_t until_ms, lc_pg_link **link, llmcache_error *err)
-{
-    void *idle;
-    int rc = lc_conn_pool_take(store->pool, until_ms, &idle, err);
-    *link = idle;
-    if (rc || idle)
-        return rc;
-    rc = lc_pg_connect(store->place, until_ms, -1, link, err);
-    if (!rc) {
-        own_add(store, lc_pg_pid(*link));
-        return 0;
-    }
-    lc_conn_pool_forget(store->pool);
-    if (lc_conn_is_loss(rc))
-        lc_conn_pool_lose(store->pool, err);
-    return rc;
-}
-
-/* A refused statement leaves a good connection; it is closed all the same, since what the server is (a
- * replica, say) may have changed. */
-static void give_back(lc_pg_store *store, lc_pg_link *link, int rc, const llmcache_error *err)
-{
-    if (!rc || rc == LLMCACHE_NOT_FOUND || rc == LLMCACHE_CORRUPT) {
-        lc_conn_pool_give(store->pool, link);
-        return;
-    }
-    close_link(store, link);
-    lc_conn_pool_forget(store->pool);
-    if (lc_conn_is_loss(rc))
-        lc_conn_pool_lose(store->pool, err);
-}
-
-static int run_on(lc_pg_link *link, const lc_pg_statement *const *statements, const lc_pg_values *values,
-                  size_t count, int64_t until_ms, PGresult **results, llmcache_error *err)
-{
-    return count == 1 ? lc_pg_run(link, statements[0], values, until_ms, results, err)
-                      : lc_pg_run_many(link, statements, values, count, until_ms, results, err);
-}
-
-/* A kept connection may have died idle: what goes wrong on it by the network is tried again on a new one, so
- * statements must bear being run twice. */
-static int run_many(lc_pg_store *store, const lc_pg_statement *const *statements,
-                    const lc_pg_values *values, size_t count, int64_t until_ms, PGresult **results,
-                    llmcache_error *err)
-{
-    lc_pg_link *link;
-    int rc = borrow(store, until_ms, &link, err);
-    if (rc)
-        return rc;
-    rc = run_on(link, statements, values, count, until_ms, results, err);
-    if (rc == LLMCACHE_NETWORK) {
-        close_link(store, link);
-        lc_conn_pool_forget(store->pool);
-        lc_conn_pool_drop_idle(store->pool);
-        rc = borrow(store, until_ms, &link, err);
-        if (rc)
-            return rc;
-        rc = run_on(link, statements, values, count, until_ms, results, err);
-    }
-    give_back(store, link, rc, err);
-    return rc;
-}
-
-static int run(lc_pg_store *store, enum lc_pg_verb verb, int part, const lc_pg_values *values,
-               int64_t until_ms, PGresult **result, llmcache_error *err)
-{
-    const lc_pg_statement *statement = lc_pg_statement_of(verb, part);
-    return run_many(store, &statement, values, 1, until_ms, result, err);
-}
-
 static void clear(PGresult **results, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -174,7 +59,7 @@ static void set_aside(lc_pg_store *store, int part, const PGresult *result, int 
     lc_pg_row_key(result, row, &space, &space_size, &fingerprint, &fingerprint_size);
     lc_pg_add(&values, space, space_size);
     lc_pg_add(&values, fingerprint, fingerprint_size);
-    if (run(store, LC_PG_ASIDE, part, &values, until_ms, &done, &err) == 0)
+    if (lc_pg_store_run(store, LC_PG_ASIDE, part, &values, until_ms, &done, &err) == 0)
         atomic_fetch_add(&store->damaged, 1);
     PQclear(done);
 }
@@ -189,7 +74,7 @@ static int get(void *self, int part, const llmcache_key *key, int64_t now_ms, in
     lc_pg_row row = {0};
     PGresult *result = NULL;
     lc_pg_add_key(&values, key, &range);
-    int rc = run(store, key->head_only ? LC_PG_GET_HEAD : LC_PG_GET, part, &values, until_ms, &result, err);
+    int rc = lc_pg_store_run(store, key->head_only ? LC_PG_GET_HEAD : LC_PG_GET, part, &values, until_ms, &result, err);
     if (!rc && PQntuples(result) == 0)
         rc = LLMCACHE_NOT_FOUND;
     if (!rc) {
@@ -261,7 +146,7 @@ static int walk_on(walk *w, int *more, llmcache_error *err)
     lc_pg_add(&values, w->last_space.data ? w->last_space.data : empty, w->last_space.size);
     lc_pg_add(&values, w->last_fingerprint.data ? w->last_fingerprint.data : empty, w->last_fingerprint.size);
     lc_pg_add_number(&values, w->now_ms, now);
-    int rc = run(w->store, w->space ? LC_PG_EACH_SPACE : LC_PG_EACH, w->part, &values,
+    int rc = lc_pg_store_run(w->store, w->space ? LC_PG_EACH_SPACE : LC_PG_EACH, w->part, &values,
                  lc_mono_ms() + EACH_MS, &result, err);
     int rows = rc ? 0 : PQntuples(result);
     *more = rows > 0;
@@ -355,7 +240,7 @@ static int put(void *self, int parts, const llmcache_entry *entry, int64_t deadl
         n++;
     }
     if (!rc && n)
-        rc = run_many(store, statements, values, n, lc_mono_ms() + deadline_ms, results, err);
+        rc = lc_pg_store_run_many(store, statements, values, n, lc_mono_ms() + deadline_ms, results, err);
     for (size_t i = 0; i < n; i++) {
         if (!rc && PQntuples(results[i]) == 1 && *PQgetvalue(results[i], 0, 0))
             count(store, which[i], 1);
@@ -389,7 +274,7 @@ static int remove_some(lc_pg_store *store, removal *r, int parts, const llmcache
             lc_pg_add_key(&r->values[n], &keys[k], &r->ranges[n]);
             n++;
         }
-    int rc = run_many(store, r->statements, r->values, n, until_ms, r->results, err);
+    int rc = lc_pg_store_run_many(store, r->statements, r->values, n, until_ms, r->results, err);
     for (size_t k = 0; k < key_count && !rc; k++) {
         int any = 0;
         for (int i = 0; i < PARTS; i++) {
@@ -435,7 +320,7 @@ static int sweep(void *self, int64_t now_ms, llmcache_error *err)
         lc_pg_values values = {0};
         PGresult *result = NULL;
         lc_pg_add_number(&values, now_ms, now);
-        rc = run(store, LC_PG_SWEEP, parts_known[i], &values, lc_mono_ms() + SWEEP_MS, &result, err);
+        rc = lc_pg_store_run(store, LC_PG_SWEEP, parts_known[i], &values, lc_mono_ms() + SWEEP_MS, &result, err);
         if (!rc)
             count(store, parts_known[i], -(int64_t)touched(result));
         PQclear(result);
@@ -495,7 +380,6 @@ static void close_store(void *self)
 int lc_store_open_postgres(const char *uri, const lc_store_options *options, lc_store *store,
                            llmcache_error *err)
 {
-    static const lc_conn_kind kind = {reach, close_link};
     lc_pg_store *self = lc_zalloc(sizeof *self);
     if (!self)
         return lc_fail_memory(err);
@@ -503,7 +387,7 @@ int lc_store_open_postgres(const char *uri, const lc_store_options *options, lc_
     const lc_conn_options pool = {.probe_ms = probe_ms, .most = CONNECTIONS, .after_reach = 1};
     int rc = lc_pg_place_new(uri, options->ca_file, &self->place, err);
     if (!rc)
-        rc = lc_conn_pool_new(&kind, self, &pool, &self->pool, err);
+        rc = lc_conn_pool_new(&lc_pg_conn_kind, self, &pool, &self->pool, err);
     if (rc) {
         close_store(self);
         return rc;

@@ -58,6 +58,7 @@ static size_t as_nobody(const char *argv[8], const char *program)
         argv[count++] = test_format("--reuid=%u", nobody->pw_uid);
         argv[count++] = test_format("--regid=%u", nobody->pw_gid);
         argv[count++] = "--clear-groups";
+        argv[count++] = "--pdeathsig=KILL"; /* a change of user takes away what test_spawn set */
     }
     argv[count++] = test_format("%s/%s", programs(), program);
     return count;
