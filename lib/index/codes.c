@@ -18,10 +18,16 @@
 
 static float largest(const float *vector, size_t dimension)
 {
-    float most = 0;
-    for (size_t i = 0; i < dimension; i++)
-        most = fabsf(vector[i]) > most ? fabsf(vector[i]) : most;
-    return most;
+    float most[LANES] = {0}, all = 0;
+    size_t i = 0;
+    for (; i + LANES <= dimension; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            most[k] = fabsf(vector[i + k]) > most[k] ? fabsf(vector[i + k]) : most[k];
+    for (; i < dimension; i++)
+        most[0] = fabsf(vector[i]) > most[0] ? fabsf(vector[i]) : most[0];
+    for (size_t k = 0; k < LANES; k++)
+        all = most[k] > all ? most[k] : all;
+    return all;
 }
 
 static void split(const float *vector, size_t dimension, float scale, uint8_t *high, int8_t *low)
@@ -87,13 +93,13 @@ void lc_codes_read(const lc_codes *from, size_t dimension, float *vector)
 }
 
 /* Returns its error. */
-static float code_query(lc_coded_query *query, size_t dimension)
+static float code_query(lc_coded_query *query, size_t dimension, float most)
 {
     uint8_t *codes = (uint8_t *)query->codes;
-    float scale = 127 / largest(query->vector, dimension);
+    float scale = 127 / most;
     for (size_t i = 0; i < dimension; i++)
         codes[i] = (uint8_t)((int32_t)((query->vector[i] * scale + ROUNDER) - ROUNDER) + 128);
-    float error = distance(query->vector, dimension, codes, 1 / scale);
+    float error = distance(query->vector, dimension, codes, most / 127);
     for (size_t i = 0; i < dimension; i++)
         codes[i] ^= 128;
     return error;
@@ -109,9 +115,9 @@ int lc_query_code(const float *vector, size_t dimension, lc_coded_query *query)
     memcpy(query->vector, vector, dimension * sizeof *vector);
     query->codes = (int8_t *)(query->vector + stride);
     query->stride = stride;
-    float error = code_query(query, dimension);
+    float most = largest(vector, dimension), error = code_query(query, dimension, most);
     /* |x^| <= |x| + error, |x| being 1 but for the tolerance of what is taken for unit length. */
-    query->test = (lc_scan_test){.factor = largest(vector, dimension) / 127,
+    query->test = (lc_scan_test){.factor = most / 127,
                                  .weight = lc_vector_length(vector, dimension) * ERROR_SPARE + error,
                                  .slack = error * 1.001f + SLACK};
     return 0;

@@ -61,7 +61,7 @@ static void place(lc_name *places, size_t room, lc_name name, uint64_t hash)
 
 int lc_names_reserve(lc_names *names)
 {
-    if ((names->count + 1) * 4 <= names->room * 3)
+    if ((names->count + 1) * 8 <= names->room * 7)
         return 0;
     size_t room = names->room ? 2 * names->room : 64;
     lc_name *places = lc_zalloc_array(room, sizeof *places);
