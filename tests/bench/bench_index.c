@@ -206,6 +206,24 @@ static void measure(bench_report *report, bench *b, size_t records)
     lc_index_close(&b->index);
 }
 
+/* Each record in a partition of its own, as conversations with their history are. */
+static void measure_alone(bench_report *report, bench *b, size_t records)
+{
+    malloc_trim(0);
+    double before = resident_bytes(), start = test_now_us();
+    open_flat(b);
+    for (size_t i = 0; i < records; i++) {
+        test_digest(i, b->partition);
+        add(b, i);
+    }
+    double us = (test_now_us() - start) / (double)records, grown = resident_bytes() - before;
+    const char *name = test_format("memory a record, %zu partitions of one", records);
+    bench_note(report, name, (double)counted_bytes(b) / (double)records, "bytes");
+    bench_note(report, "  counted, of what the process grew by", (double)counted_bytes(b) / grown, "");
+    bench_note(report, "  adding one, with making its vector", us, "us");
+    lc_index_close(&b->index);
+}
+
 static size_t from_environment(const char *name, size_t otherwise)
 {
     const char *value = getenv(name);
@@ -222,6 +240,7 @@ int main(void)
     bench_report *report = bench_new(test_format("The index, one thread, %s", lc_scan_best()->name));
     for (size_t records = 1000; records <= limit; records *= 10)
         measure(report, &b, records);
+    measure_alone(report, &b, limit);
     open_flat(&b);
     bench_compare(report, "adding a record", "making its vector", add_more, make_vectors, &b, 5000, 9, 0);
     bench_compare(report, "adding a record and removing it", "making its vector", add_and_remove, make_vectors, &b,
