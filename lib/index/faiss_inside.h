@@ -37,7 +37,7 @@ typedef struct lc_faiss_index {
     size_t from;            /* records from which a partition has a graph */
     pthread_rwlock_t table; /* guards the list, and that what is in it lives */
     lc_graph *graphs;
-    atomic_uint_least64_t graph_bytes;
+    atomic_uint_least64_t graph_bytes; /* as the builder last saw them: after a build, and at each sweep */
     pthread_t builder;
     pthread_mutex_t wait; /* guards `asked` and `closing` with their condition */
     pthread_cond_t wake;
