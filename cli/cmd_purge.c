@@ -3,6 +3,7 @@
 #include "cli_entry.h"
 #include "cli_print.h"
 
+#include <llmcache/observe.h>
 #include <stdio.h>
 
 /* What would go: both kinds of data, each answer once. */
@@ -43,15 +44,21 @@ static int purge(cli_session *cli, const llmcache_filter *filter)
     int code = filter->dry_run ? list_going(cli, filter, &entries) : CLI_OK;
     if (code)
         return code;
-    if (llmcache_purge(cli->cache, filter, &removed, &err)) {
+    uint64_t observed = 0;
+    int both = cli_value(cli, "observations") != NULL;
+    if (llmcache_purge(cli->cache, filter, &removed, &err) ||
+        (both && llmcache_observations_purge(cli->cache, filter, &observed, &err))) {
         json_decref(entries);
         return cli_fail(cli, &err);
     }
     if (cli->json)
-        return print_json(json_pack("{s:I, s:b, s:o*}", "removed", (json_int_t)removed, "dry_run",
+        return print_json(json_pack("{s:I, s:I, s:b, s:o*}", "removed", (json_int_t)removed,
+                                    "observations", (json_int_t)observed, "dry_run",
                                     filter->dry_run, "entries", entries));
     printf("%s %llu\n", filter->dry_run ? "would remove" : "removed",
            (unsigned long long)removed);
+    if (both)
+        printf("observations: %llu\n", (unsigned long long)observed);
     return CLI_OK;
 }
 
@@ -65,14 +72,18 @@ static int run(cli_session *cli)
         code = cli_usage(cli, "purge needs a condition, or --all to remove everything");
     if (!code && !entry_filter_is_empty(&filter) && all)
         code = cli_usage(cli, "--all and a condition exclude each other");
+    int no_answer = filter.tag || filter.tag_pattern || filter.search;
+    if (!code && no_answer && cli_value(cli, "observations"))
+        code = cli_usage(cli, "observations have neither tags nor an answer to search in");
     if (!code)
         code = cli_open(cli);
     return code ? code : purge(cli, &filter);
 }
 
 static const cli_flag flags[] = {
-    {"all", NULL, "everything in the store"},
+    {"all", NULL, "every answer in the store"},
     ENTRY_FILTER_FLAGS,
+    {"observations", NULL, "and the observations that match; otherwise they stay"},
     {"dry-run", NULL, "list and count, remove nothing"},
     {NULL, NULL, NULL},
 };

@@ -1,16 +1,17 @@
-/* Management below /cache/: list, look at, remove, judge and explain kept answers. */
+/* Management below /cache/: list, look at and remove kept answers, make the index anew. */
+#include "handle_cache.h"
 #include "json_body.h"
 #include "routes.h"
 #include "shown_json.h"
 
+#include <llmcache/observe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { DEFAULT_LIMIT = 100, MAX_LIMIT = 10000 };
 
-/* Sends the value and drops the reference; NULL: out of memory. */
-static void reply_value(exchange *x, int status, json_t *value)
+void cache_reply(exchange *x, int status, json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(value);
@@ -23,15 +24,7 @@ static void reply_value(exchange *x, int status, json_t *value)
 
 /* ---- Looking -------------------------------------------------------------------- */
 
-/* The query's conditions. Room for their decoded values. */
-typedef struct query_filter {
-    llmcache_filter filter;
-    char space[256], id[64], model[256], tag[256], contains[1024], search[1024], pattern[1024],
-        space_pattern[256], model_pattern[256], tag_pattern[256], older[32], newer[32],
-        limit[32], kind[16];
-} query_filter;
-
-static int refuse_query(exchange *x, const char *name, const char *message)
+int cache_query_refuse(exchange *x, const char *name, const char *message)
 {
     reply_error(x, 422, NULL, "wrong_type", name, message);
     return -1;
@@ -47,13 +40,12 @@ static int read_whole(const char *text, int64_t low, int64_t high, int64_t *out)
     return 0;
 }
 
-static int read_query(exchange *x, query_filter *q)
+int cache_query_read(exchange *x, cache_query *q)
 {
     q->limit[0] = '\0';
     const char *older = request_query(x, "older_than", q->older, sizeof q->older);
     const char *newer = request_query(x, "newer_than", q->newer, sizeof q->newer);
     const char *limit = request_query(x, "limit", q->limit, sizeof q->limit);
-    const char *kind = request_query(x, "kind", q->kind, sizeof q->kind);
     int64_t seconds = 0, recent = 0;
     q->filter = (llmcache_filter){
         .struct_size = sizeof q->filter,
@@ -69,21 +61,28 @@ static int read_query(exchange *x, query_filter *q)
         .model_pattern =
             request_query(x, "model_pattern", q->model_pattern, sizeof q->model_pattern),
         .tag_pattern = request_query(x, "tag_pattern", q->tag_pattern, sizeof q->tag_pattern),
-        .records = 1,
         .limit = DEFAULT_LIMIT};
     if (older && read_whole(older, 0, 3153600000, &seconds))
-        return refuse_query(x, "older_than",
+        return cache_query_refuse(x, "older_than",
                             "older_than must be a whole number of seconds");
     if (newer && read_whole(newer, 0, 3153600000, &recent))
-        return refuse_query(x, "newer_than",
+        return cache_query_refuse(x, "newer_than",
                             "newer_than must be a whole number of seconds");
     if (limit && read_whole(limit, 1, MAX_LIMIT, &q->filter.limit))
-        return refuse_query(x, "limit", "limit must be a whole number from 1 to 10000");
-    if (kind && strcmp(kind, "record") != 0 && strcmp(kind, "exact") != 0)
-        return refuse_query(x, "kind", "kind must be exact or record");
-    q->filter.records = kind && strcmp(kind, "record") == 0 ? 2 : 1;
+        return cache_query_refuse(x, "limit", "limit must be a whole number from 1 to 10000");
     q->filter.older_than_ms = seconds * 1000;
     q->filter.newer_than_ms = recent * 1000;
+    return 0;
+}
+
+/* Entries or records. */
+static int read_kind(exchange *x, llmcache_filter *filter)
+{
+    char room[16];
+    const char *kind = request_query(x, "kind", room, sizeof room);
+    if (kind && strcmp(kind, "record") != 0 && strcmp(kind, "exact") != 0)
+        return cache_query_refuse(x, "kind", "kind must be exact or record");
+    filter->records = kind && strcmp(kind, "record") == 0 ? 2 : 1;
     return 0;
 }
 
@@ -95,8 +94,8 @@ static int add_entry(void *user, const llmcache_entry *entry)
 void handle_entries(exchange *x)
 {
     llmcache_error err;
-    query_filter q;
-    if (read_query(x, &q))
+    cache_query q;
+    if (cache_query_read(x, &q) || read_kind(x, &q.filter))
         return;
     json_t *entries = json_array();
     if (llmcache_each(x->server->cache, &q.filter, add_entry, entries, &err)) {
@@ -105,7 +104,7 @@ void handle_entries(exchange *x)
         return;
     }
     json_int_t count = (json_int_t)json_array_size(entries);
-    reply_value(x, 200,
+    cache_reply(x, 200,
                 json_pack("{s:o, s:I, s:I}", "entries", entries, "count", count, "limit",
                           (json_int_t)q.filter.limit));
 }
@@ -113,9 +112,9 @@ void handle_entries(exchange *x)
 void handle_lint(exchange *x)
 {
     llmcache_error err;
-    query_filter q;
+    cache_query q;
     char *json;
-    if (read_query(x, &q))
+    if (cache_query_read(x, &q) || read_kind(x, &q.filter))
         return;
     if (!*q.limit)
         q.filter.limit = 0;
@@ -152,7 +151,7 @@ void handle_entry(exchange *x)
 {
     json_t *entry = entry_of_path(x);
     if (entry)
-        reply_value(x, 200, entry);
+        cache_reply(x, 200, entry);
 }
 
 /* ---- Removing ------------------------------------------------------------------- */
@@ -179,20 +178,23 @@ static json_t *list_going(exchange *x, const llmcache_filter *filter)
     return NULL;
 }
 
-static void purge(exchange *x, const llmcache_filter *filter)
+static void purge(exchange *x, const llmcache_filter *filter, int observations_too)
 {
     llmcache_error err;
-    uint64_t removed;
+    uint64_t removed, observed = 0;
     json_t *entries = filter->dry_run ? list_going(x, filter) : NULL;
     if (filter->dry_run && !entries)
         return;
-    if (llmcache_purge(x->server->cache, filter, &removed, &err)) {
+    if (llmcache_purge(x->server->cache, filter, &removed, &err) ||
+        (observations_too &&
+         llmcache_observations_purge(x->server->cache, filter, &observed, &err))) {
         json_decref(entries);
         reply_failure(x, &err);
         return;
     }
-    reply_value(x, 200,
-                json_pack("{s:I, s:b, s:o*}", "removed", (json_int_t)removed, "dry_run",
+    cache_reply(x, 200,
+                json_pack("{s:I, s:I, s:b, s:o*}", "removed", (json_int_t)removed,
+                          "observations", (json_int_t)observed, "dry_run",
                           filter->dry_run, "entries", entries));
 }
 
@@ -203,7 +205,7 @@ void handle_remove(exchange *x)
         return;
     llmcache_filter filter = {.struct_size = sizeof filter,
                               .id = json_string_value(json_object_get(entry, "id"))};
-    purge(x, &filter);
+    purge(x, &filter, 0);
     json_decref(entry);
 }
 
@@ -245,6 +247,7 @@ void handle_purge(exchange *x)
         return;
     read_filter(&body, &filter);
     int all = json_body_flag(&body, "all", 0);
+    int observations = json_body_flag(&body, "observations", 0);
     int empty = is_empty(&filter);
     if (empty && !all)
         json_body_refuse(&body, "all", "missing",
@@ -252,34 +255,15 @@ void handle_purge(exchange *x)
     else if (!empty && all)
         json_body_refuse(&body, "all", "conflict",
                          "\"all\" and a condition exclude each other");
+    else if (observations && (filter.tag || filter.tag_pattern || filter.search))
+        json_body_refuse(&body, "observations", "conflict",
+                         "observations have neither tags nor an answer to search in");
     if (!body.refused)
-        purge(x, &filter);
+        purge(x, &filter, observations);
     json_body_done(&body);
 }
 
-/* ---- Judging -------------------------------------------------------------------- */
-
-void handle_feedback(exchange *x)
-{
-    llmcache_error err;
-    json_body body;
-    if (json_body_read(x, &body))
-        return;
-    const char *id = json_body_text(&body, "id", NULL);
-    int good = json_body_flag(&body, "good", -1);
-    if (!id)
-        json_body_refuse(&body, "id", "missing", "id is required");
-    else if (good < 0)
-        json_body_refuse(&body, "good", "missing", "good is required");
-    if (!body.refused) {
-        if (llmcache_feedback(x->server->cache, id, good, &err))
-            reply_failure(x, &err);
-        else
-            reply_value(x, 200,
-                        json_pack("{s:o, s:b}", "id", shown_string(id), "good", good));
-    }
-    json_body_done(&body);
-}
+/* ---- The index ------------------------------------------------------------------ */
 
 void handle_rebuild(exchange *x)
 {
@@ -290,7 +274,7 @@ void handle_rebuild(exchange *x)
     if (llmcache_rebuild(x->server->cache, &report, &err))
         reply_failure(x, &err);
     else
-        reply_value(
+        cache_reply(
             x, 200,
             json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "entries",
                       (json_int_t)report.entries, "records", (json_int_t)report.records,

@@ -37,10 +37,12 @@ static const char purge_schema[] =
     "\"model_pattern\":{\"type\":\"string\"},\"tag_pattern\":{\"type\":\"string\"},"
     "\"newer_than\":{\"type\":\"number\",\"minimum\":0},\"older_than\":{\"type\":\"number\",\"minimum\":"
     "0},"
-    "\"limit\":{\"type\":\"integer\",\"minimum\":1},\"dry_run\":{\"type\":\"boolean\"}}}";
+    "\"limit\":{\"type\":\"integer\",\"minimum\":1},\"dry_run\":{\"type\":\"boolean\"},"
+    "\"observations\":{\"type\":\"boolean\"}}}";
 static const char feedback_schema[] =
-    "{\"type\":\"object\",\"required\":[\"id\",\"good\"],\"properties\":"
-    "{\"id\":{\"type\":\"string\"},\"good\":{\"type\":\"boolean\"}}}";
+    "{\"type\":\"object\",\"required\":[\"id\"],\"properties\":"
+    "{\"id\":{\"type\":\"string\"},\"verdict\":{\"enum\":[\"right\",\"wrong\"]},"
+    "\"question\":{\"type\":\"string\"},\"good\":{\"type\":\"boolean\"}}}";
 static const char judge_schema[] =
     "{\"type\":\"object\",\"required\":[\"pairs\"],\"properties\":{\"pairs\":"
     "{\"type\":\"array\",\"minItems\":1,\"maxItems\":1000,\"items\":{\"type\":\"object\","
@@ -73,6 +75,8 @@ const route routes[] = {
      purge_schema},
     {"POST", "/cache/feedback", handle_feedback, FOR_ADMIN, "Was an answer right?",
      feedback_schema},
+    {"GET", "/cache/observations", handle_observations, FOR_ADMIN,
+     "What was learnt about pairs of questions", NULL},
     {"POST", "/cache/explain", handle_explain, FOR_ADMIN, "How the cache sees a question",
      explain_schema},
     {"POST", "/cache/judge", handle_judge, FOR_ADMIN,

@@ -35,7 +35,8 @@ void handle_lint(exchange *x);
 void handle_entry(exchange *x);
 void handle_remove(exchange *x);
 void handle_purge(exchange *x);
-void handle_feedback(exchange *x);
+void handle_feedback(exchange *x); /* handle_observations.c */
+void handle_observations(exchange *x);
 void handle_judge(exchange *x); /* handle_judge.c */
 void handle_rebuild(exchange *x);
 void handle_explain(exchange *x); /* handle_explain.c */

@@ -90,9 +90,8 @@ typedef struct llmcache_observation {
 typedef int (*llmcache_observation_fn)(void *user, const llmcache_observation *observation);
 
 /*
- * Calls `fn` for each observation that matches. All of the filter counts but records and search (LLMCACHE_INVALID); texts are
- * looked for in what was asked,
- * and tag is the verdict's name. NULL for all.
+ * Calls `fn` for each observation that matches; NULL for all. All of the filter counts but `records`, and `search`, which is
+ * LLMCACHE_INVALID. Texts are looked for in what was asked; `tag` is the verdict's name, or "judged" for right and wrong.
  */
 LLMCACHE_EXPORT int llmcache_observations(llmcache *cache, const llmcache_filter *filter,
                                           llmcache_observation_fn fn, void *user,

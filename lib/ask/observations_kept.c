@@ -164,11 +164,16 @@ int64_t lc_observations_due_ms(const llmcache *cache)
 
 /* ---- Reading ------------------------------------------------------------------------------------- */
 
+static int is_unjudged(const llmcache_entry *entry)
+{
+    return entry->tags && strcmp(entry->tags, llmcache_verdict_name(LLMCACHE_UNJUDGED)) == 0;
+}
+
 static int learn_entry(llmcache *cache, const llmcache_entry *entry)
 {
     lc_observation o;
     lc_json *root;
-    if (entry->tags && strcmp(entry->tags, llmcache_verdict_name(LLMCACHE_UNJUDGED)) == 0)
+    if (is_unjudged(entry))
         return 0;
     int code = lc_observation_read(entry, &o, &root);
     if (code)
@@ -279,6 +284,7 @@ typedef struct visit {
     llmcache_key *keys; /* spaces owned */
     size_t count, room;
     int64_t now_ms, given;
+    int judged; /* the unjudged are left out */
     int code;
 } visit;
 
@@ -317,7 +323,7 @@ static int show(visit *v, const llmcache_entry *entry)
 static int visit_one(void *user, const llmcache_entry *entry)
 {
     visit *v = user;
-    if (!lc_filter_matches(&v->filter, entry, v->now_ms))
+    if (!lc_filter_matches(&v->filter, entry, v->now_ms) || (v->judged && is_unjudged(entry)))
         return 0;
     if (v->filter.limit > 0 && v->given >= v->filter.limit)
         return 1;
@@ -335,6 +341,9 @@ static int visit_all(visit *v, llmcache_error *err)
         return lc_fail(err, LLMCACHE_INVALID, "observations are found by contains or pattern, not by search");
     lc_observations_flush(v->cache, NULL);
     v->now_ms = lc_now_ms(v->cache);
+    v->judged = v->filter.tag && strcmp(v->filter.tag, "judged") == 0;
+    if (v->judged)
+        v->filter.tag = NULL;
     int code = walk(v->cache, v->filter.space, visit_one, v, err);
     return !code && v->code ? lc_fail_memory(err) : code;
 }

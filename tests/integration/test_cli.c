@@ -293,7 +293,7 @@ Test(cli, help_needs_no_configuration)
     cr_assert_eq(help.status, 0, "%s", help.err);
     cr_assert_not_null(strstr(help.out, "Exit codes"));
     cr_assert_not_null(strstr(help.out, "--store"));
-    static const char *const commands[] = {"ask", "explain", "ls", "get", "rm", "purge", "feedback",
+    static const char *const commands[] = {"ask", "explain", "ls", "get", "rm", "purge", "wrong", "right", "feedback", "observations",
                                            "stats", "health", "index", "doctor", "settings", "lint-traffic"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         cr_expect_not_null(strstr(help.out, test_format("\n  %s ", commands[i])), "%s", commands[i]);

@@ -44,7 +44,7 @@ THIRD_PARTY = {
 }
 
 # What one program lends another.
-LENT = {"server": ["shown_json.h", "shown_judgement.h"]}
+LENT = {"server": ["shown_json.h", "shown_judgement.h", "shown_observation.h"]}
 
 PUBLIC = ["llmcache/llmcache.h", "llmcache/backend.h", "llmcache/model.h", "llmcache/observe.h",
           "llmcache/tune.h"]
