@@ -25,7 +25,7 @@ void lc_observations_free(lc_observations *observations);
 /*
  * Takes an observation in: it counts when this returns, and is written soon. Digests, times, embedding space and feature
  * names that are not filled in are filled in here. LLMCACHE_INVALID, LLMCACHE_MEMORY, LLMCACHE_BUSY (it
- * counts, and too much waits to be written for this to be kept). Cheap: no I/O, some ten microseconds.
+ * counts, and too much waits to be written for this to be kept). No I/O, no waiting.
  */
 int lc_observe(llmcache *cache, const lc_observation *observation, llmcache_error *err);
 
