@@ -77,6 +77,7 @@ struct llmcache {
     lc_counts counts;
     lc_usage usage;
     lc_prices *prices;
+    struct lc_referee *referee; /* NULL: nobody is asked about the grey zone */
     lc_callers *callers;   /* NULL: anybody may ask */
     int needs_credential;  /* of the caller's own */
     int keeps_credential;  /* the caller's does not go up; the server's own key does */
@@ -134,6 +135,7 @@ typedef struct lc_job {
     lc_entry *entry;           /* referenced */
     lc_entry *stale;           /* an exact answer past its ttl, referenced; NULL */
     int stored;
+    int asked_referee;         /* once a question is enough */
     int begun;                 /* the sink's begin was called */
     int share_again;           /* the flight joined had nothing for it: join or make another */
     int shared_twice;
@@ -201,6 +203,9 @@ int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int ex
 /* The same for a kept question's text, not counted. */
 int lc_judge_text(const lc_job *job, const char *text, double similarity, int explain,
                   lc_verdict *verdict);
+/* As lc_judge_text with the thresholds lowered by `steps` of the score; the rules are as strict as ever. */
+int lc_judge_leniently(const lc_job *job, const char *text, double similarity, double steps,
+                       lc_verdict *verdict);
 int lc_uses_score(const llmcache *cache);
 double lc_threshold(const llmcache *cache);
 /* Least score of a language, and where it comes from: "setting", "score-weights", "default"; static. */

@@ -3,6 +3,7 @@
  * best first, and the first that the verdict lets through is the answer. Whatever fails here is counted and
  * the question goes on to the model.
  */
+#include "ask/grey.h"
 #include "ask/observations.h"
 
 #include "base/clock.h"
@@ -138,7 +139,9 @@ static int consider(lc_job *job, const lc_neighbour *near)
     if (code)
         return 0;
     lc_verdict verdict;
-    if (lc_entry_serves(job, entry) && lc_judge(job, entry, near->similarity, 0, &verdict)) {
+    if (lc_entry_serves(job, entry) &&
+        (lc_judge(job, entry, near->similarity, 0, &verdict) ||
+         lc_grey_serves(job, entry, near->similarity, &verdict))) {
         lc_note_hit(job, entry, near->similarity, &verdict);
         job->entry = entry;
         job->similarity = near->similarity;

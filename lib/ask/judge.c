@@ -3,6 +3,7 @@
  * is in this process, what it saw of both. Encoding the candidate again costs a thousand times what the
  * other rules do, so they are heard first.
  */
+#include "ask/grey.h"
 #include "ask/observations.h"
 
 #include "base/memory.h"
@@ -37,7 +38,8 @@ double lc_least_similarity(const lc_job *job)
 {
     lc_policy policy;
     lc_policy_init(&policy);
-    double least = lc_uses_score(job->cache) ? policy.floor : lc_threshold(job->cache);
+    double least = lc_uses_score(job->cache) ? policy.floor
+                                             : lc_threshold(job->cache) - lc_grey_width(job->cache);
     return job->controls.threshold > least ? job->controls.threshold : least;
 }
 
@@ -140,13 +142,22 @@ static int passes_rules(const lc_side *asked, const lc_side *kept, double simila
     return lc_decide(asked, kept, similarity, &policy, verdict) == 0 && verdict->serve;
 }
 
-int lc_judge_text(const lc_job *job, const char *text, double similarity, int explain,
-                  lc_verdict *verdict)
+/* `steps` of the score are given to the candidate, or as much cosine as they are worth. */
+static void relax(lc_policy *policy, double steps)
+{
+    policy->threshold -= steps / lc_feature_weight(LC_FEATURE_COS);
+    for (int i = 0; i < LC_LANGUAGE_COUNT; i++)
+        policy->score_threshold[i] -= steps;
+}
+
+static int judge_text(const lc_job *job, const char *text, double similarity, int explain, double steps,
+                      lc_verdict *verdict)
 {
     lc_policy policy;
     lc_side asked = {.text = job->question.text, .size = job->question.text_size};
     lc_side kept = {.text = text, .size = strlen(text)};
     policy_of(job, &policy);
+    relax(&policy, steps);
     policy.explain = explain;
     policy.wrong_before = lc_wrong_before(job->cache, job->space, asked.text, asked.size, kept.text);
     int serve;
@@ -160,6 +171,18 @@ int lc_judge_text(const lc_job *job, const char *text, double similarity, int ex
         serve = verdict->serve = 0;
     }
     return serve;
+}
+
+int lc_judge_text(const lc_job *job, const char *text, double similarity, int explain,
+                  lc_verdict *verdict)
+{
+    return judge_text(job, text, similarity, explain, 0, verdict);
+}
+
+int lc_judge_leniently(const lc_job *job, const char *text, double similarity, double steps,
+                       lc_verdict *verdict)
+{
+    return judge_text(job, text, similarity, 0, steps, verdict);
 }
 
 int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int explain,

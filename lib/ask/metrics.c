@@ -4,6 +4,7 @@
  */
 #include "ask/metrics.h"
 
+#include "ask/grey.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -93,7 +94,7 @@ static double value_of(const metric *m, const llmcache_counters *counters)
     return (double)value * m->scale;
 }
 
-static void head(lc_buffer *out, const char *name, const char *help, const char *type)
+void lc_metrics_head(lc_buffer *out, const char *name, const char *help, const char *type)
 {
     lc_buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -103,7 +104,7 @@ static void write_table(const llmcache_counters *counters, lc_buffer *out)
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
         const metric *m = &metrics[i];
         if (m->help)
-            head(out, m->name, m->help, m->gauge ? "gauge" : "counter");
+            lc_metrics_head(out, m->name, m->help, m->gauge ? "gauge" : "counter");
         if (m->labels)
             lc_buffer_format(out, "%s{%s} %.15g\n", m->name, m->labels, value_of(m, counters));
         else
@@ -111,10 +112,10 @@ static void write_table(const llmcache_counters *counters, lc_buffer *out)
     }
 }
 
-static void write_words(const char *name, const char *label, const char *help,
-                        const lc_word_counts *words, lc_buffer *out)
+void lc_metrics_words(const char *name, const char *label, const char *help, const lc_word_counts *words,
+                      lc_buffer *out)
 {
-    head(out, name, help, "counter");
+    lc_metrics_head(out, name, help, "counter");
     for (int i = 0; i < LC_WORDS; i++) {
         const char *word = atomic_load(&words->words[i]);
         if (word)
@@ -128,8 +129,8 @@ static const char *const end_names[LC_END_COUNT] = {"model", "exact",  "semantic
 static const char *const step_names[LC_STEP_COUNT] = {"store_get", "store_put", "embed", "search",
                                                       "model"};
 
-static void write_histogram(const char *name, const char *label, const char *value,
-                            const lc_histogram *histogram, lc_buffer *out)
+void lc_metrics_histogram(const char *name, const char *label, const char *value,
+                          const lc_histogram *histogram, lc_buffer *out)
 {
     uint64_t sum = 0;
     for (int i = 0; i <= LC_BUCKETS; i++) {
@@ -151,33 +152,34 @@ static void write_rest(llmcache *cache, lc_buffer *out)
     const lc_counts *counts = &cache->counts;
     llmcache_store_stats store = {0};
     cache->store.ops.stats(cache->store.self, &store);
-    write_words("llmcache_not_stored_total", "reason", "Answers not worth keeping, by reason.",
+    lc_metrics_words("llmcache_not_stored_total", "reason", "Answers not worth keeping, by reason.",
                 &counts->not_stored, out);
-    write_words("llmcache_rejected_total", "rule", "Near candidates that a rule refused.",
+    lc_metrics_words("llmcache_rejected_total", "rule", "Near candidates that a rule refused.",
                 &counts->refused, out);
-    write_words("llmcache_unmatched_total", "reason", "Questions not looked up by meaning, by reason.",
+    lc_metrics_words("llmcache_unmatched_total", "reason", "Questions not looked up by meaning, by reason.",
                 &counts->unmatched, out);
-    head(out, "llmcache_upstream_replies_total", "Replies of the model's service by status class.",
+    lc_metrics_head(out, "llmcache_upstream_replies_total", "Replies of the model's service by status class.",
          "counter");
     for (int i = 0; i < 6; i++)
         lc_buffer_format(out, i ? "llmcache_upstream_replies_total{status=\"%dxx\"} %llu\n"
                                 : "llmcache_upstream_replies_total{status=\"none%.0d\"} %llu\n",
                          i, (unsigned long long)lc_count_read(&counts->upstream_status[i]));
-    head(out, "llmcache_request_duration_seconds", "Time from question to answer.", "histogram");
+    lc_metrics_head(out, "llmcache_request_duration_seconds", "Time from question to answer.", "histogram");
     for (int i = 0; i < LC_END_COUNT; i++)
-        write_histogram("llmcache_request_duration_seconds", "source", end_names[i],
+        lc_metrics_histogram("llmcache_request_duration_seconds", "source", end_names[i],
                         &counts->latency[i], out);
-    head(out, "llmcache_step_duration_seconds", "Time of one step of a question.", "histogram");
+    lc_metrics_head(out, "llmcache_step_duration_seconds", "Time of one step of a question.", "histogram");
     for (int i = 0; i < LC_STEP_COUNT; i++)
-        write_histogram("llmcache_step_duration_seconds", "step", step_names[i], &counts->steps[i], out);
+        lc_metrics_histogram("llmcache_step_duration_seconds", "step", step_names[i], &counts->steps[i], out);
     lc_usage_write(&cache->usage, out);
-    head(out, "llmcache_store_up", "1 if the store's last operation worked.", "gauge");
+    lc_grey_metrics(cache, out);
+    lc_metrics_head(out, "llmcache_store_up", "1 if the store's last operation worked.", "gauge");
     lc_buffer_format(out, "llmcache_store_up{store=\"%s\"} %d\n", cache->store.ops.name,
                      store.connected != 0);
-    head(out, "llmcache_uptime_seconds", "Time since the cache was opened.", "gauge");
+    lc_metrics_head(out, "llmcache_uptime_seconds", "Time since the cache was opened.", "gauge");
     lc_buffer_format(out, "llmcache_uptime_seconds %.3f\n",
                      (double)(lc_mono_ms() - cache->opened_ms) * 1e-3);
-    head(out, "llmcache_build_info", "The library's version.", "gauge");
+    lc_metrics_head(out, "llmcache_build_info", "The library's version.", "gauge");
     lc_buffer_format(out, "llmcache_build_info{version=\"%s\"} 1\n", LLMCACHE_VERSION);
 }
 
@@ -293,6 +295,8 @@ int lc_metrics_json(llmcache *cache, char **text, llmcache_error *err)
     lc_buffer_text(&out, "},\"steps\":{");
     for (int i = 0; i < LC_STEP_COUNT; i++)
         histogram_json(step_names[i], &counts->steps[i], i ? "," : "", &out);
-    lc_buffer_text(&out, "}}");
+    lc_buffer_byte(&out, '}');
+    lc_grey_metrics_json(cache, &out);
+    lc_buffer_byte(&out, '}');
     return finish(&out, text, err);
 }

@@ -212,20 +212,37 @@ int lc_observe_now(llmcache *cache, const lc_observation *given, llmcache_error 
 
 /* ---- The decision ---------------------------------------------------------------------------------- */
 
-const char *lc_wrong_before(llmcache *cache, const char *space, const char *asked, size_t asked_size,
-                            const char *candidate)
+static int known_before(llmcache *cache, const char *space, const char *asked, size_t asked_size,
+                        const char *candidate, const char **who)
 {
     lc_verdict_table *table = cache->observations->table;
     unsigned char a[32], b[32], name[LC_PAIR_SIZE];
     lc_known known;
+    *who = "";
     if (lc_verdict_table_count(table) == 0)
-        return NULL;
-    if (lc_question_digest(asked, asked_size, a) || lc_question_digest(candidate, strlen(candidate), b))
-        return "no memory to look it up";
+        return LLMCACHE_UNJUDGED;
+    if (lc_question_digest(asked, asked_size, a) || lc_question_digest(candidate, strlen(candidate), b)) {
+        *who = "no memory to look it up";
+        return LLMCACHE_WRONG;
+    }
     lc_pair_name(space, a, b, name);
-    int wrong = lc_verdict_table_find(table, name, lc_now_ms(cache), &known) &&
-                known.verdict == LLMCACHE_WRONG;
-    return wrong ? llmcache_observer_name(known.observer) : NULL;
+    if (!lc_verdict_table_find(table, name, lc_now_ms(cache), &known))
+        return LLMCACHE_UNJUDGED;
+    *who = llmcache_observer_name(known.observer);
+    return known.verdict;
+}
+
+int lc_known_before(llmcache *cache, const char *space, const char *asked, const char *candidate,
+                    const char **who)
+{
+    return known_before(cache, space, asked, strlen(asked), candidate, who);
+}
+
+const char *lc_wrong_before(llmcache *cache, const char *space, const char *asked, size_t asked_size,
+                            const char *candidate)
+{
+    const char *who;
+    return known_before(cache, space, asked, asked_size, candidate, &who) == LLMCACHE_WRONG ? who : NULL;
 }
 
 uint64_t lc_observations_turn(const llmcache *cache)
@@ -260,21 +277,28 @@ static void take_verdict(const lc_verdict *verdict, lc_observation *o)
     memcpy(o->features, verdict->features, sizeof verdict->features);
 }
 
+void lc_observation_fill(const lc_job *job, const lc_entry *entry, double similarity,
+                         const lc_verdict *verdict, lc_observation *o)
+{
+    *o = (lc_observation){.struct_size = sizeof *o,
+                          .space = job->space,
+                          .asked = job->question.text,
+                          .candidate = entry->facts.question,
+                          .similarity = similarity,
+                          .embedder = job->cache->vector_space,
+                          .model = entry->facts.model,
+                          .protocol = entry->facts.protocol,
+                          .time_ms = job->now_ms};
+    memcpy(o->partition, job->partition, sizeof o->partition);
+    memcpy(o->candidate_id, entry->facts.id, sizeof o->candidate_id);
+    take_verdict(verdict, o);
+}
+
 void lc_note_hit(const lc_job *job, const lc_entry *entry, double similarity, const lc_verdict *verdict)
 {
     llmcache *cache = job->cache;
-    lc_observation o = {.struct_size = sizeof o,
-                        .space = job->space,
-                        .asked = job->question.text,
-                        .candidate = entry->facts.question,
-                        .similarity = similarity,
-                        .embedder = cache->vector_space,
-                        .model = entry->facts.model,
-                        .protocol = entry->facts.protocol,
-                        .time_ms = job->now_ms};
-    memcpy(o.partition, job->partition, sizeof o.partition);
-    memcpy(o.candidate_id, entry->facts.id, sizeof o.candidate_id);
-    take_verdict(verdict, &o);
+    lc_observation o;
+    lc_observation_fill(job, entry, similarity, verdict, &o);
     if (lc_question_digest(o.asked, strlen(o.asked), o.asked_digest) ||
         lc_question_digest(o.candidate, strlen(o.candidate), o.candidate_digest) ||
         noted_lately(cache->observations, &o))

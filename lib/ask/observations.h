@@ -50,6 +50,14 @@ int lc_observations_purge(llmcache *cache, const llmcache_filter *filter, uint64
 const char *lc_wrong_before(llmcache *cache, const char *space, const char *asked, size_t asked_size,
                             const char *candidate);
 
+/* What is known of the pair, a llmcache_verdict, and who says so (static, "" for nobody). Want of memory: wrong. */
+int lc_known_before(llmcache *cache, const char *space, const char *asked, const char *candidate,
+                    const char **who);
+
+/* The observation of a candidate as it was judged: it borrows from all of them and says nothing yet. */
+void lc_observation_fill(const lc_job *job, const lc_entry *entry, double similarity,
+                         const lc_verdict *verdict, lc_observation *observation);
+
 /* Rises whenever a pair becomes wrong. */
 uint64_t lc_observations_turn(const llmcache *cache);
 

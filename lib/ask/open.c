@@ -3,6 +3,8 @@
  * a half-made cache is closed by the same function.
  */
 #include "ask/open.h"
+
+#include "ask/grey.h"
 #include "ask/score_weights.h"
 
 #include "ask/observations.h"
@@ -161,6 +163,8 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
     if (!code)
         code = lc_index_open(settings->index, &cache->index, err);
     if (!code)
+        code = lc_grey_open(cache, err);
+    if (!code)
         code = lc_flights_new(&cache->flights, err);
     if (!code)
         code = lc_workers_new(THREADS_MAX, &cache->workers, err);
@@ -227,6 +231,7 @@ void lc_cache_close(llmcache *cache)
     lc_background_stop(cache);
     lc_observations_free(cache->observations);
     lc_flights_free(cache->flights);
+    lc_referee_free(cache->referee);
     lc_index_close(&cache->index);
     lc_memory_cache_free(cache->memory);
     lc_embedder_close(&cache->embedder);
