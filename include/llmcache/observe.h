@@ -56,7 +56,8 @@ LLMCACHE_EXPORT const char *llmcache_observer_name(int observer); /* "hit", "fee
 /*
  * One pair: the question that was asked and the one whose answer was, or might have been, served for it. A pair judged
  * wrong is never matched again within its namespace, in either direction, also in words that differ only in
- * case, white space, closing marks and politeness. A pair judged right is not served for that: the rules decide.
+ * case, white space, closing marks and politeness. A pair judged right is not served for that: the rules decide. Where a judge is set, it is what
+ * the judge would have said in the grey zone.
  * Zero all and set `struct_size` before filling one in; borrowed wherever it is handed to a callback.
  */
 typedef struct llmcache_observation {

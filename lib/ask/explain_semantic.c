@@ -1,6 +1,7 @@
 /* Explaining the semantic cache: the nearest candidates, and what every rule said of each. */
 #include "ask/explain.h"
 
+#include "ask/grey.h"
 #include "base/error.h"
 
 #include <stdio.h>
@@ -105,6 +106,10 @@ static void tell_verdict(const lc_job *job, const lc_entry *entry, double simila
     lc_verdict verdict;
     *serves = lc_judge(job, entry, similarity, 1, &verdict);
     int fits = lc_entry_serves(job, entry);
+    const char *who, *judged = *serves ? "" : lc_grey_explain(job, entry, similarity, &verdict, &who);
+    *serves |= strcmp(judged, "right") == 0;
+    if (*judged)
+        lc_explain_text(out, "judge", judged);
     if (*serves && !fits)
         verdict.why = "unfit";
     *serves = *serves && fits;
@@ -113,6 +118,10 @@ static void tell_verdict(const lc_job *job, const lc_entry *entry, double simila
         tell_score(job->cache, &verdict, out);
     tell_rules(&verdict, out);
     say_verdict(job, &verdict, similarity, *serves, says);
+    if (strcmp(judged, "right") == 0)
+        snprintf(says, 256, "in the grey zone, and said to be right by %s", who);
+    else if (strcmp(judged, "unknown") == 0)
+        snprintf(says, 256, "in the grey zone: the judge would be asked");
     if (!fits)
         snprintf(says, 256, "it is stale, too old for this request, or lacks the usage it asks for");
 }

@@ -15,14 +15,16 @@ static test_mock mock;
 static void set_up(void)
 {
     mock_start(&mock);
-    mock_behave(&mock, "{'pairs': [['What is a cache?', 'Explain what a cache is', 0.99]]}");
+    mock_behave(&mock, "{'pairs': [['What is a cache?', 'Explain what a cache is', 0.99],"
+                       " ['Name a stream near the sea', 'Name one stream by the sea', 0.87]]}");
+    mock_behave(&mock, "{'match': 'judge-model', 'text': 'yes'}");
 }
 
 TestSuite(torture, .init = set_up, .timeout = 600);
 
 static llmcache_options *options_for(const char *store)
 {
-    const char *settings[] = {"store", store, "threshold", "0.9", NULL};
+    const char *settings[] = {"store", store, "threshold", "0.9", "judge", "openai:judge-model", NULL};
     return test_cache_options(&mock, settings);
 }
 
@@ -90,6 +92,8 @@ static void once(const llmcache_options *options)
     ask(cache, "What is a cache?", "cache");
     ask(cache, "Explain what a cache is", "cache");
     ask(cache, "Name a colour", "colour");
+    ask(cache, "Name a stream near the sea", "stream");
+    ask(cache, "Name one stream by the sea", "stream"); /* in the grey zone */
     hear(cache, "Name a bird");
     hear(cache, "Name a bird");
     test_reply reply = test_call(cache, "/v1/chat/completions", NULL,
