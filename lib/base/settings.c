@@ -33,7 +33,7 @@ static const row rows[] = {
 #undef LC_SETTING
 };
 
-static const char *const type_names[] = {"text",     "secret", "uri",  "integer", "number",
+static const char *const type_names[] = {"text",     "secret", "uri",  "integer", "number", "share",
                                          "duration", "millis", "size", "switch"};
 
 static int is_text(lc_setting_type type)
@@ -72,6 +72,7 @@ static const unit size_units[] = {
     {"GB", 1e9},        {"TB", 1e12},        {"KiB", 1024.0},     {"MiB", 1048576.0},
     {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}, {"k", 1024.0}, {"M", 1048576.0},
     {"G", 1073741824.0}, {NULL, 0}};
+static const unit share_units[] = {{"%", 1e-2}, {NULL, 0}};
 static const unit no_units[] = {{NULL, 0}};
 
 /* A decimal number with an optional unit, by its own rules so that the locale has no say. */
@@ -121,6 +122,8 @@ static int read_value(const row *r, const char *text, double *out)
         return read_number(text, size_units, 1, out);
     case LC_SWITCH:
         return read_switch(text, out);
+    case LC_SHARE:
+        return read_number(text, share_units, 1, out);
     default:
         return read_number(text, no_units, 1, out);
     }
@@ -131,6 +134,7 @@ static int refuse(const row *r, const char *value, llmcache_error *err)
     static const char *const forms[] = {
         [LC_INTEGER] = "a whole number",
         [LC_NUMBER] = "a number",
+        [LC_SHARE] = "a share such as 2% or 0.02",
         [LC_DURATION] = "a duration such as 30s, 15m, 24h, 7d (bare: seconds)",
         [LC_MILLIS] = "a duration such as 50ms, 2s (bare: milliseconds)",
         [LC_SIZE] = "a size such as 512KiB, 64MiB",
@@ -163,7 +167,7 @@ static int keep_number(lc_settings *settings, int at, const char *value, llmcach
     double number;
     if (read_value(r, value, &number) || (r->low != r->high && (number < r->low || number > r->high)))
         return refuse(r, value, err);
-    if (r->type == LC_NUMBER) {
+    if (r->type == LC_NUMBER || r->type == LC_SHARE) {
         memcpy((char *)settings + r->offset, &number, sizeof number);
         return 0;
     }

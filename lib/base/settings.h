@@ -8,7 +8,7 @@
 #include <llmcache/llmcache.h>
 
 typedef enum lc_setting_type {
-    LC_TEXT, LC_SECRET, LC_URI, LC_INTEGER, LC_NUMBER, LC_DURATION, LC_MILLIS, LC_SIZE, LC_SWITCH
+    LC_TEXT, LC_SECRET, LC_URI, LC_INTEGER, LC_NUMBER, LC_SHARE, LC_DURATION, LC_MILLIS, LC_SIZE, LC_SWITCH
 } lc_setting_type;
 
 typedef enum lc_origin { LC_BY_DEFAULT, LC_BY_ENV_FILE, LC_BY_ENVIRONMENT, LC_BY_OPTION } lc_origin;
@@ -19,6 +19,7 @@ typedef enum lc_origin { LC_BY_DEFAULT, LC_BY_ENV_FILE, LC_BY_ENVIRONMENT, LC_BY
 #define LC_C_URI      char *
 #define LC_C_INTEGER  int64_t
 #define LC_C_NUMBER   double
+#define LC_C_SHARE    double
 #define LC_C_DURATION int64_t
 #define LC_C_MILLIS   int64_t
 #define LC_C_SIZE     int64_t
