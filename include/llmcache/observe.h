@@ -106,6 +106,30 @@ LLMCACHE_EXPORT int llmcache_observe(llmcache *cache, const llmcache_observation
 LLMCACHE_EXPORT int llmcache_observations_purge(llmcache *cache, const llmcache_filter *filter,
                                                 uint64_t *removed, llmcache_error *err);
 
+/* ---- What was learned of them -------------------------------------------------------------------- */
+
+/*
+ * Where policy is verified, or shadow-share above 0, the cache learns which near questions may share an answer, so that
+ * wrong ones stay below max-error (docs/learning.md). *json gets one object: policy, max_error, embedder, learns, and where
+ * something is learned: compared (answers, by what came out), shadow (calls made behind the back of hits, their tokens and
+ * cost), learned (state, and for each namespace and language: hits, explored, threshold and its history, error with its 95 %
+ * interval, all and by band). Numbers and names of namespaces only. Free with llmcache_free.
+ */
+LLMCACHE_EXPORT int llmcache_policy(llmcache *cache, char **json, llmcache_error *err);
+
+/* What was learned, as text that llmcache_policy_set imports, into a cache with the same embedder. Free with llmcache_free. */
+LLMCACHE_EXPORT int llmcache_policy_export(llmcache *cache, char **state, llmcache_error *err);
+
+/*
+ * Steers what is learned, here and in all caches that share the store:
+ *   "freeze"  decisions stay as they are, whatever is observed    "thaw"  learns on
+ *   "reset"   forgets all of it (judged pairs stay)               "import" takes over `state`
+ * `state` is NULL for the others. LLMCACHE_UNSUPPORTED where nothing is learned, LLMCACHE_INVALID for another word or a
+ * state that is none. When the store cannot be written it is done here and the error says so.
+ */
+LLMCACHE_EXPORT int llmcache_policy_set(llmcache *cache, const char *action, const char *state,
+                                        llmcache_error *err);
+
 #ifdef __cplusplus
 }
 #endif

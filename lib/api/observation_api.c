@@ -1,5 +1,6 @@
 /* The exported functions about what was learnt: feedback and observations. */
 #include "ask/feedback.h"
+#include "ask/learning.h"
 #include "ask/observations.h"
 #include "base/error.h"
 
@@ -42,4 +43,33 @@ int llmcache_observations_purge(llmcache *cache, const llmcache_filter *filter, 
     if (!cache)
         return missing(err, "cache");
     return lc_observations_purge(cache, filter, removed, err);
+}
+
+int llmcache_policy(llmcache *cache, char **json, llmcache_error *err)
+{
+    lc_buffer out;
+    if (!cache || !json)
+        return missing(err, !cache ? "cache" : "json");
+    lc_buffer_init(&out, 0);
+    lc_learning_tell(cache, &out);
+    char *taken = lc_buffer_take(&out, NULL);
+    lc_buffer_done(&out);
+    if (!taken)
+        return lc_fail_memory(err);
+    *json = taken;
+    return 0;
+}
+
+int llmcache_policy_export(llmcache *cache, char **state, llmcache_error *err)
+{
+    if (!cache || !state)
+        return missing(err, !cache ? "cache" : "state");
+    return lc_learning_export(cache, state, err);
+}
+
+int llmcache_policy_set(llmcache *cache, const char *action, const char *state, llmcache_error *err)
+{
+    if (!cache || !action)
+        return missing(err, !cache ? "cache" : "action");
+    return lc_learning_set(cache, action, state, err);
 }

@@ -2,7 +2,7 @@
  * One question's way: identify, read, fingerprint, find exact, find similar, share a flight, ask the model,
  * remember, count. Each verb is a file of its own; this one is their order and nothing else.
  */
-#include "ask/cache.h"
+#include "ask/learning.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -30,6 +30,7 @@ void lc_job_done(lc_job *job)
     if (job->has_question)
         lc_question_done(&job->question);
     lc_free(job->vector);
+    lc_check_free(job->check);
     lc_entry_unref(job->entry);
     lc_entry_unref(job->stale);
 }
@@ -216,12 +217,26 @@ static int lead(lc_job *job, lc_flight *flight, llmcache_error *err)
     return lc_job_follow(job, flight, err);
 }
 
+static int join(lc_job *job, unsigned char key[32], lc_flight **flight, int *leads, llmcache_error *err)
+{
+    size_t max_log = 4 * (size_t)job->cache->settings.max_answer_bytes + 1024 * 1024;
+    return lc_flight_join(job->cache->flights, key, lc_job_wants(job), max_log, flight, leads, err);
+}
+
 int lc_job_join(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err)
 {
     unsigned char key[32];
-    size_t max_log = 4 * (size_t)job->cache->settings.max_answer_bytes + 1024 * 1024;
     flight_key(job, key);
-    return lc_flight_join(job->cache->flights, key, lc_job_wants(job), max_log, flight, leads, err);
+    return join(job, key, flight, leads, err);
+}
+
+int lc_job_join_aside(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err)
+{
+    unsigned char key[32];
+    flight_key(job, key);
+    for (size_t i = 0; i < sizeof key; i++)
+        key[i] = (unsigned char)~key[i];
+    return join(job, key, flight, leads, err);
 }
 
 static int share(lc_job *job, llmcache_error *err)

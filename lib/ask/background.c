@@ -5,7 +5,7 @@
  * A record that vanished while changes went unseen stays in the index until a search meets it: its answer is
  * then not found in the store and the index drops it. So a reload only needs to add.
  */
-#include "ask/observations.h"
+#include "ask/learning.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -118,6 +118,7 @@ static void sweep(llmcache *cache, int64_t *due_ms)
         lc_count_add(&cache->counts.store_errors, 1);
     cache->index.ops.sweep(cache->index.self, lc_now_ms(cache));
     lc_observations_sweep(cache);
+    lc_learning_save(cache, 0, NULL);
     *due_ms = lc_mono_ms() + SWEEP_MS;
 }
 

@@ -82,6 +82,7 @@ struct llmcache {
     int needs_credential;  /* of the caller's own */
     int keeps_credential;  /* the caller's does not go up; the server's own key does */
     struct lc_observations *observations;
+    struct lc_learning *learning; /* NULL: nothing is learned, fixed thresholds decide */
     lc_background background;
     int64_t opened_ms;
     atomic_int_least64_t embed_pause_until_ms; /* monotonic */
@@ -134,6 +135,7 @@ typedef struct lc_job {
     double similarity;
     lc_entry *entry;           /* referenced */
     lc_entry *stale;           /* an exact answer past its ttl, referenced; NULL */
+    struct lc_check *check;    /* the model's answer is to be compared with a candidate's; NULL */
     int stored;
     int asked_referee;         /* once a question is enough */
     int begun;                 /* the sink's begin was called */
@@ -299,6 +301,8 @@ void lc_reembed(llmcache *cache);
 int lc_job_follow(lc_job *job, lc_flight *flight, llmcache_error *err);
 /* Joins the flight for this job's key; see flight.h. */
 int lc_job_join(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err);
+/* The same for a call that nobody who asks is to wait for. */
+int lc_job_join_aside(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err);
 
 void lc_job_init(lc_job *job, llmcache *cache, const llmcache_request *request,
                  const llmcache_sink *sink);

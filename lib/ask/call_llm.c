@@ -3,7 +3,7 @@
  * started it may leave. Bytes go into the flight's log as they come; of a stream, what carries its
  * end is held back until the answer is kept, so that an answer that was seen whole is an answer that is kept.
  */
-#include "ask/cache.h"
+#include "ask/learning.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -30,8 +30,9 @@ typedef struct errand {
     float *vector;
     size_t dimension;
     int64_t ttl_ms, start_us;
+    lc_check *check;
     /* While the reply comes in */
-    int status, streams;
+    int status, streams, is_whole;
     lc_assembler *assembler;
     lc_buffer held;
     size_t total;
@@ -47,6 +48,7 @@ static void free_errand(errand *e)
     lc_free((char *)e->facts.question);
     lc_free((char *)e->facts.tags);
     lc_free(e->vector);
+    lc_check_free(e->check);
     lc_assembler_free(e->assembler);
     lc_buffer_done(&e->held);
     lc_free(e);
@@ -144,6 +146,7 @@ static void keep_stream(errand *e, lc_entry *entry)
 static void keep(errand *e, lc_landing *landing, const lc_answer_facts *facts, size_t size)
 {
     llmcache *cache = e->cache;
+    e->is_whole = facts->keep;
     if (e->no_store)
         landing->why = "no-store";
     else if (!facts->keep)
@@ -216,6 +219,14 @@ static llmcache_limits limits_of(const llmcache *cache)
                              .max_bytes = (size_t)settings->max_reply_bytes};
 }
 
+/* Everybody has the answer by now: this delays nobody. */
+static void compare(errand *e, const lc_entry *fresh)
+{
+    if (e->check)
+        lc_check_end(e->check, fresh);
+    e->check = NULL;
+}
+
 static void run_errand(void *argument)
 {
     errand *e = argument;
@@ -233,8 +244,11 @@ static void run_errand(void *argument)
         land(e, &landing);
     if (e->held.size)
         lc_flight_add(e->flight, e->held.data, e->held.size);
+    lc_entry *fresh = e->check && e->is_whole && landing.entry ? lc_entry_ref(landing.entry) : NULL;
     lc_flight_finish(e->flight, &landing);
     lc_flight_leave(e->flight);
+    compare(e, fresh);
+    lc_entry_unref(fresh);
     free_errand(e);
 }
 
@@ -297,14 +311,17 @@ int lc_call_llm(lc_job *job, lc_flight *flight, llmcache_error *err)
     }
     e->vector = job->vector;
     e->dimension = job->dimension;
+    e->check = job->check;
     e->flight = lc_flight_hold(flight);
     int code = lc_workers_run(job->cache->workers, run_errand, e, err);
     if (code) {
         e->vector = NULL;
+        e->check = NULL;
         lc_flight_leave(flight);
         free_errand(e);
         return code;
     }
     job->vector = NULL;
+    job->check = NULL;
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Explaining the semantic cache: the nearest candidates, and what every rule said of each. */
 #include "ask/explain.h"
+#include "ask/learning.h"
 
 #include "ask/grey.h"
 #include "base/error.h"
@@ -96,6 +97,8 @@ static void say_verdict(const lc_job *job, const lc_verdict *verdict, double sim
     else if (strcmp(rule, "score") == 0 && verdict->scored)
         snprintf(says, 256, "score %.2f is below the %.2f needed", verdict->score,
                  verdict->score_threshold);
+    else if (strcmp(rule, "learned") == 0)
+        snprintf(says, 256, "it is not proven that answers so near are right often enough");
     else
         snprintf(says, 256, "stopped by the rule %s%s%.200s", rule, *detail ? ": " : "", detail);
 }
@@ -113,6 +116,10 @@ static void tell_verdict(const lc_job *job, const lc_entry *entry, double simila
     if (*serves && !fits)
         verdict.why = "unfit";
     *serves = *serves && fits;
+    if (*serves && job->cache->learning) {
+        *serves = lc_learning_explain(job, &entry->facts, similarity, &verdict, out);
+        verdict.why = *serves ? verdict.why : "learned";
+    }
     lc_explain_text(out, "why", verdict.why);
     if (verdict.scored)
         tell_score(job->cache, &verdict, out);

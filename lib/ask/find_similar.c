@@ -4,7 +4,7 @@
  * the question goes on to the model.
  */
 #include "ask/grey.h"
-#include "ask/observations.h"
+#include "ask/learning.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -125,7 +125,25 @@ int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fing
     return code;
 }
 
-/* Fetches and judges one candidate; 1 when it serves. */
+/* Rules first, whatever was learned. 1: serves; 0: it does not; -1: nor is another to be looked at. */
+static int judge(lc_job *job, const lc_entry *entry, double similarity)
+{
+    lc_verdict verdict;
+    if (!lc_entry_serves(job, entry))
+        return 0;
+    int passes = lc_judge(job, entry, similarity, 0, &verdict);
+    if (!passes && job->cache->learning)
+        lc_learning_refused(job, entry, similarity, &verdict);
+    /* Where all is learned there is no threshold that a zone could lie below. */
+    if (!passes && (lc_learning_decides(job->cache) || !lc_grey_serves(job, entry, similarity, &verdict)))
+        return 0;
+    if (passes && job->cache->learning && !lc_learning_ask(job, entry, similarity, &verdict))
+        return -1;
+    lc_note_hit(job, entry, similarity, &verdict);
+    return 1;
+}
+
+/* Fetches and judges one candidate, as above. */
 static int consider(lc_job *job, const lc_neighbour *near)
 {
     llmcache_error err;
@@ -138,18 +156,15 @@ static int consider(lc_job *job, const lc_neighbour *near)
     }
     if (code)
         return 0;
-    lc_verdict verdict;
-    if (lc_entry_serves(job, entry) &&
-        (lc_judge(job, entry, near->similarity, 0, &verdict) ||
-         lc_grey_serves(job, entry, near->similarity, &verdict))) {
-        lc_note_hit(job, entry, near->similarity, &verdict);
-        job->entry = entry;
-        job->similarity = near->similarity;
-        job->ended = LLMCACHE_SOURCE_SEMANTIC;
-        return 1;
+    int serves = judge(job, entry, near->similarity);
+    if (serves != 1) {
+        lc_entry_unref(entry);
+        return serves;
     }
-    lc_entry_unref(entry);
-    return 0;
+    job->entry = entry;
+    job->similarity = near->similarity;
+    job->ended = LLMCACHE_SOURCE_SEMANTIC;
+    return 1;
 }
 
 static int search(lc_job *job)
@@ -163,8 +178,9 @@ static int search(lc_job *job)
     for (size_t i = 0; !code && i < count; i++) {
         if (near[i].similarity < lc_least_similarity(job))
             break;
-        if (consider(job, &near[i]))
-            return 1;
+        int serves = consider(job, &near[i]);
+        if (serves)
+            return serves > 0;
     }
     return 0;
 }
@@ -206,5 +222,7 @@ int lc_find_similar(lc_job *job)
     /* A pair became wrong after this one was looked up, maybe this one: its alias must not stay. */
     if (lc_observations_turn(job->cache) != turn)
         lc_memory_cache_forget_semantic(job->cache->memory);
+    if (job->check)
+        lc_learning_shadow(job);
     return 1;
 }

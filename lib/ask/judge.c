@@ -4,7 +4,7 @@
  * other rules do, so they are heard first.
  */
 #include "ask/grey.h"
-#include "ask/observations.h"
+#include "ask/learning.h"
 
 #include "base/memory.h"
 #include "decide/normalise.h"
@@ -38,8 +38,9 @@ double lc_least_similarity(const lc_job *job)
 {
     lc_policy policy;
     lc_policy_init(&policy);
-    double least = lc_uses_score(job->cache) ? policy.floor
-                                             : lc_threshold(job->cache) - lc_grey_width(job->cache);
+    double least = lc_uses_score(job->cache)         ? policy.floor
+                   : lc_learning_decides(job->cache) ? lc_learning_floor(job->cache)
+                                                     : lc_threshold(job->cache) - lc_grey_width(job->cache);
     return job->controls.threshold > least ? job->controls.threshold : least;
 }
 
@@ -64,14 +65,16 @@ double lc_score_threshold(const llmcache *cache, lc_language language, const cha
     return by_file ? weights->rows[language].threshold : set;
 }
 
-static void policy_of(const lc_job *job, lc_policy *policy)
+/* `learned`: all that may be asked about passes, what is served is then learned. */
+static void policy_of(const lc_job *job, int learned, lc_policy *policy)
 {
     lc_policy_init(policy);
     for (int i = 0; i < LC_LANGUAGE_COUNT; i++) {
-        policy->score_threshold[i] = lc_score_threshold(job->cache, (lc_language)i, NULL);
+        policy->score_threshold[i] =
+            learned ? LC_LEARNED_SCORE_FLOOR : lc_score_threshold(job->cache, (lc_language)i, NULL);
         policy->weights[i] = lc_score_numbers(job->cache, (lc_language)i);
     }
-    policy->threshold = lc_threshold(job->cache);
+    policy->threshold = learned ? lc_learning_floor(job->cache) : lc_threshold(job->cache);
     policy->threshold_is_users = job->cache->settings.threshold > 0;
     policy->use_score = lc_uses_score(job->cache);
 }
@@ -150,21 +153,27 @@ static void relax(lc_policy *policy, double steps)
         policy->score_threshold[i] -= steps;
 }
 
-static int judge_text(const lc_job *job, const char *text, double similarity, int explain, double steps,
+/* In what lc_judge and its like differ. */
+typedef struct leniency {
+    int learned, explain;
+    double steps;
+} leniency;
+
+static int judge_text(const lc_job *job, const char *text, double similarity, leniency how,
                       lc_verdict *verdict)
 {
     lc_policy policy;
     lc_side asked = {.text = job->question.text, .size = job->question.text_size};
     lc_side kept = {.text = text, .size = strlen(text)};
-    policy_of(job, &policy);
-    relax(&policy, steps);
-    policy.explain = explain;
+    policy_of(job, how.learned, &policy);
+    relax(&policy, how.steps);
+    policy.explain = how.explain;
     policy.wrong_before = lc_wrong_before(job->cache, job->space, asked.text, asked.size, kept.text);
     int serve;
     if (!policy.use_score)
         serve = lc_decide(&asked, &kept, similarity, &policy, verdict) == 0 && verdict->serve;
     else
-        serve = (explain || passes_rules(&asked, &kept, similarity, policy, verdict)) &&
+        serve = (how.explain || passes_rules(&asked, &kept, similarity, policy, verdict)) &&
                 decide_with_states(job, &asked, &kept, similarity, &policy, verdict);
     if (serve && similarity < job->controls.threshold) {
         verdict->why = "threshold";
@@ -176,19 +185,20 @@ static int judge_text(const lc_job *job, const char *text, double similarity, in
 int lc_judge_text(const lc_job *job, const char *text, double similarity, int explain,
                   lc_verdict *verdict)
 {
-    return judge_text(job, text, similarity, explain, 0, verdict);
+    return judge_text(job, text, similarity, (leniency){.explain = explain}, verdict);
 }
 
 int lc_judge_leniently(const lc_job *job, const char *text, double similarity, double steps,
                        lc_verdict *verdict)
 {
-    return judge_text(job, text, similarity, 0, steps, verdict);
+    return judge_text(job, text, similarity, (leniency){.steps = steps}, verdict);
 }
 
 int lc_judge(const lc_job *job, const lc_entry *entry, double similarity, int explain,
              lc_verdict *verdict)
 {
-    int serve = lc_judge_text(job, entry->facts.question, similarity, explain, verdict);
+    int serve = judge_text(job, entry->facts.question, similarity,
+                           (leniency){.learned = lc_learning_decides(job->cache), .explain = explain}, verdict);
     if (!serve && !explain) {
         lc_count_add(&job->cache->counts.rejected, 1);
         lc_count_word(&job->cache->counts.refused, verdict->why);

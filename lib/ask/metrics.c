@@ -5,6 +5,7 @@
 #include "ask/metrics.h"
 
 #include "ask/grey.h"
+#include "ask/learning.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -173,6 +174,7 @@ static void write_rest(llmcache *cache, lc_buffer *out)
         lc_metrics_histogram("llmcache_step_duration_seconds", "step", step_names[i], &counts->steps[i], out);
     lc_usage_write(&cache->usage, out);
     lc_grey_metrics(cache, out);
+    lc_learning_metrics(cache, out);
     lc_metrics_head(out, "llmcache_store_up", "1 if the store's last operation worked.", "gauge");
     lc_buffer_format(out, "llmcache_store_up{store=\"%s\"} %d\n", cache->store.ops.name,
                      store.connected != 0);
@@ -297,6 +299,8 @@ int lc_metrics_json(llmcache *cache, char **text, llmcache_error *err)
         histogram_json(step_names[i], &counts->steps[i], i ? "," : "", &out);
     lc_buffer_byte(&out, '}');
     lc_grey_metrics_json(cache, &out);
+    lc_buffer_text(&out, ",\"learning\":");
+    lc_learning_tell(cache, &out);
     lc_buffer_byte(&out, '}');
     return finish(&out, text, err);
 }

@@ -2,6 +2,7 @@
  * What is kept of observations: writing what waits, reading the store, walking, removing. A write that fails is tried
  * again, later and later; hits give way when much waits, verdicts only at the very end.
  */
+#include "ask/learning.h"
 #include "ask/observations_inside.h"
 
 #include "ask/manage.h"
@@ -239,9 +240,14 @@ int lc_observations_load(llmcache *cache)
     llmcache_error err;
     lc_verdict_table *table = cache->observations->table;
     reading r = {.cache = cache};
+    int code = lc_learning_refresh(cache);
+    if (code < 0)
+        return code;
     if (lc_verdict_table_begin(table))
         return LLMCACHE_MEMORY;
-    int code = walk(cache, NULL, read_one, &r, &err);
+    lc_learning_loading(cache, 1);
+    code = walk(cache, NULL, read_one, &r, &err);
+    lc_learning_loading(cache, 0);
     code = code ? code : r.code;
     if (code) {
         lc_verdict_table_drop(table);
@@ -264,6 +270,11 @@ void lc_observations_take_in(llmcache *cache, const char *space, const char *id)
     llmcache_key key = {.space = space, .head_only = 1};
     const lc_store *store = lc_observation_store(cache);
     unsigned char head[(LLMCACHE_ID_SIZE - 1) / 2];
+    if (lc_learning_is_kept(cache, space)) {
+        if (lc_learning_refresh(cache) == 1)
+            lc_background_reload_observations(cache);
+        return;
+    }
     if (lc_unhex(id, head, sizeof head))
         return;
     memcpy(key.fingerprint, head, sizeof head);
@@ -323,7 +334,9 @@ static int show(visit *v, const llmcache_entry *entry)
 static int visit_one(void *user, const llmcache_entry *entry)
 {
     visit *v = user;
-    if (!lc_filter_matches(&v->filter, entry, v->now_ms) || (v->judged && is_unjudged(entry)))
+    /* What was learned is kept among them, and is none. */
+    int is_one = !entry->tags || strcmp(entry->tags, LC_LEARNED_TAG) != 0;
+    if (!is_one || !lc_filter_matches(&v->filter, entry, v->now_ms) || (v->judged && is_unjudged(entry)))
         return 0;
     if (v->filter.limit > 0 && v->given >= v->filter.limit)
         return 1;

@@ -7,7 +7,7 @@
 #include "ask/grey.h"
 #include "ask/score_weights.h"
 
-#include "ask/observations.h"
+#include "ask/learning.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -124,9 +124,13 @@ static int open_providers(llmcache *cache, const lc_brought *brought, llmcache_e
 static int check(llmcache *cache, llmcache_error *err)
 {
     const lc_settings *settings = &cache->settings;
-    if (strcmp(settings->policy, "default") && strcmp(settings->policy, "exact"))
-        return lc_fail(err, LLMCACHE_SETTING, "setting policy: \"%.60s\" is not one of default, exact",
-                       settings->policy);
+    if (strcmp(settings->policy, "default") && strcmp(settings->policy, "verified") &&
+        strcmp(settings->policy, "exact"))
+        return lc_fail(err, LLMCACHE_SETTING,
+                       "setting policy: \"%.60s\" is not one of default, verified, exact", settings->policy);
+    if (strcmp(settings->max_error_among, "hits") && strcmp(settings->max_error_among, "requests"))
+        return lc_fail(err, LLMCACHE_SETTING, "setting max-error-among: \"%.60s\" is not one of hits, requests",
+                       settings->max_error_among);
     if (strlen(settings->space) > 63)
         return lc_fail(err, LLMCACHE_SETTING, "setting namespace: longer than 63 bytes");
     const char *credential = settings->credential;
@@ -170,6 +174,8 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
         code = lc_workers_new(THREADS_MAX, &cache->workers, err);
     if (!code)
         code = lc_observations_new(cache, err);
+    if (!code)
+        code = lc_learning_new(cache, err);
     if (!code)
         code = lc_background_start(cache, err);
     return code;
@@ -227,9 +233,11 @@ void lc_cache_close(llmcache *cache)
     lc_background_halt(cache);
     if (cache->observations)
         lc_observations_flush(cache, NULL);
+    lc_learning_save(cache, 1, NULL);
     lc_store_close(&cache->store);
     lc_background_stop(cache);
     lc_observations_free(cache->observations);
+    lc_learning_free(cache->learning);
     lc_flights_free(cache->flights);
     lc_referee_free(cache->referee);
     lc_index_close(&cache->index);
