@@ -7,7 +7,7 @@
  * `lock` guards the slots' lists and their sockets' validity: a socket is shut by another
  * thread only under it, and a slot is released under it before CivetWeb closes the
  * socket, so that a number that already means another socket is never touched. A slot's
- * `state`, `since_ms` and `deadline_ms` are atomic, so that a request on a busy server
+ * `state`, `since_us` and `deadline_ms` are atomic, so that a request on a busy server
  * takes no lock.
  */
 #include "gate.h"
@@ -43,7 +43,7 @@ struct gate_slot {
     int claimed; /* its thread knows this slot */
     atomic_int state;
     atomic_int cut;
-    atomic_llong since_ms;    /* in this state */
+    atomic_llong since_us;    /* in this state */
     atomic_llong deadline_ms; /* of the reading, 0 for none */
 };
 
@@ -55,6 +55,7 @@ struct conn_gate {
     int live; /* slots that are neither FREE nor LEAVING */
     int used; /* slots that are not FREE */
     int listener;
+    int64_t hopeless_until_ms; /* nobody waits for a place before */
     refused_list *refused;
     pthread_t watch;
     atomic_int draining, stopping;
@@ -136,25 +137,46 @@ int gate_threads(const conn_gate *gate)
 
 /* ---- Letting in ----------------------------------------------------------------- */
 
-/* Gives up the longest idle connection. Under the lock. 1 when one was found. */
-static int evict(conn_gate *gate)
+/* A request has begun to arrive: not idle, although its thread has not read of it yet. */
+static int asks(const gate_slot *slot)
+{
+    char byte;
+    return recv(slot->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static gate_slot *longest_idle(conn_gate *gate)
 {
     gate_slot *oldest = NULL;
-    int64_t before = server_now_ms() - GATE_PATIENCE_MS;
     for (int i = 0; i < gate->slot_count; i++) {
         gate_slot *slot = &gate->slots[i];
-        if (atomic_load(&slot->state) != IDLE || atomic_load(&slot->since_ms) > before)
-            continue;
-        if (!oldest || atomic_load(&slot->since_ms) < atomic_load(&oldest->since_ms))
+        if (atomic_load(&slot->state) == IDLE &&
+            (!oldest || atomic_load(&slot->since_us) < atomic_load(&oldest->since_us)))
             oldest = slot;
     }
-    int idle = IDLE;
-    if (!oldest || !atomic_compare_exchange_strong(&oldest->state, &idle, LEAVING))
-        return 0;
-    gate->live--;
-    atomic_fetch_add(&gate->evicted, 1);
-    shutdown(oldest->fd, SHUT_RD);
-    return 1;
+    return oldest;
+}
+
+/* Gives up the longest idle connection. Under the lock. 0 when one was found; else after how many
+ * milliseconds one may be, -1 when none is idle. */
+static int64_t evict(conn_gate *gate)
+{
+    for (int tried = 0; tried < gate->slot_count; tried++) {
+        gate_slot *oldest = longest_idle(gate);
+        int64_t now = server_now_us();
+        int64_t left = oldest ? atomic_load(&oldest->since_us) + GATE_PATIENCE_MS * 1000 - now : -1;
+        int idle = IDLE;
+        if (!oldest || left > 0)
+            return left > 0 ? left / 1000 + 1 : -1;
+        if (asks(oldest)) {
+            atomic_store(&oldest->since_us, now);
+        } else if (atomic_compare_exchange_strong(&oldest->state, &idle, LEAVING)) {
+            gate->live--;
+            atomic_fetch_add(&gate->evicted, 1);
+            shutdown(oldest->fd, SHUT_RD);
+            return 0;
+        }
+    }
+    return -1;
 }
 
 static gate_slot *free_slot(conn_gate *gate)
@@ -176,20 +198,55 @@ static void name_peer(gate_slot *slot, const struct sockaddr *address)
     slot->port = ntohs(v4->sin_port);
 }
 
+/* Until `changed` is told, `ms` at most. Under the lock. */
+static int wait_changed(conn_gate *gate, int64_t ms)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += ms / 1000;
+    end.tv_nsec += ms % 1000 * 1000000;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    return pthread_cond_timedwait(&gate->changed, &gate->lock, &end);
+}
+
+/*
+ * A slot for a new connection, made free where one is idle. That can take a moment: until one has been idle for
+ * long enough, or a thread has left. The others wait in the kernel's queue meanwhile; after a wait in vain nobody
+ * does for a while, so that a server with more work than connections says so at once.
+ */
+static gate_slot *place(conn_gate *gate)
+{
+    int64_t now = server_now_ms(), end = now + 2 * GATE_PATIENCE_MS;
+    for (; !atomic_load(&gate->draining); now = server_now_ms()) {
+        int64_t wait = GATE_PATIENCE_MS;
+        if (gate->used < gate->slot_count)
+            wait = gate->live < gate->max ? 0 : evict(gate);
+        if (wait == 0)
+            return free_slot(gate);
+        if (wait < 0 || now < gate->hopeless_until_ms)
+            return NULL;
+        if (now >= end) {
+            gate->hopeless_until_ms = now + GATE_PATIENCE_MS;
+            return NULL;
+        }
+        wait_changed(gate, wait);
+    }
+    return NULL;
+}
+
 /* 0 when the connection may come in. */
 static int admit(conn_gate *gate, int fd, const struct sockaddr *address)
 {
     pthread_mutex_lock(&gate->lock);
-    gate_slot *slot = NULL;
-    if (gate->live < gate->max || evict(gate))
-        slot = free_slot(gate);
+    gate_slot *slot = place(gate);
     if (slot) {
         slot->gate = gate;
         slot->fd = fd;
         name_peer(slot, address);
         atomic_store(&slot->cut, 0);
         atomic_store(&slot->deadline_ms, 0);
-        atomic_store(&slot->since_ms, server_now_ms());
+        atomic_store(&slot->since_us, server_now_us());
         atomic_store(&slot->state, IDLE);
         slot->claimed = 0;
         gate->live++;
@@ -285,7 +342,7 @@ void gate_idle(gate_slot *slot)
     int busy = BUSY;
     if (!slot)
         return;
-    atomic_store(&slot->since_ms, server_now_ms());
+    atomic_store(&slot->since_us, server_now_us());
     atomic_compare_exchange_strong(&slot->state, &busy, IDLE);
     if (atomic_load(&slot->gate->draining))
         shutdown(slot->fd, SHUT_RD);
@@ -383,6 +440,7 @@ void gate_drain(conn_gate *gate)
     gate->listener = find_listener();
     if (gate->listener >= 0)
         shutdown(gate->listener, SHUT_RDWR);
+    pthread_cond_broadcast(&gate->changed); /* whoever waits for a place */
     for (int i = 0; i < gate->slot_count; i++)
         if (atomic_load(&gate->slots[i].state) == IDLE)
             shutdown(gate->slots[i].fd, SHUT_RD);
@@ -396,19 +454,13 @@ int gate_draining(const conn_gate *gate)
 
 int gate_wait_empty(conn_gate *gate, int64_t ms)
 {
-    struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += ms / 1000;
-    end.tv_nsec += ms % 1000 * 1000000;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
+    int64_t end = server_now_ms() + ms, left;
     pthread_mutex_lock(&gate->lock);
-    while (gate->used > 0 &&
-           pthread_cond_timedwait(&gate->changed, &gate->lock, &end) == 0)
-        continue;
-    int left = gate->used;
+    while (gate->used > 0 && (left = end - server_now_ms()) > 0)
+        wait_changed(gate, left);
+    int used = gate->used;
     pthread_mutex_unlock(&gate->lock);
-    return left;
+    return used;
 }
 
 void gate_count(conn_gate *gate, gate_counts *counts)

@@ -4,8 +4,9 @@
  * CivetWeb gives each connection a thread for its whole life and queues, in silence,
  * those for which there is none. So the gate stands before it: it accepts connections
  * itself and lets in as many as there are threads. At the limit the connection that has
- * been idle longest gives way, if it has been idle for GATE_PATIENCE_MS; when there is
- * none, the new one is told 503 with Retry-After, by a thread that serves all refused
+ * been idle longest gives way, once it has been idle for GATE_PATIENCE_MS and no request
+ * of it is on its way; a new one waits for that. When none is idle the new one is told
+ * 503 with Retry-After, by a thread that serves all refused
  * ones, so that they need no thread each.
  *
  * The gate also knows each connection's socket, which CivetWeb does not show. That gives
@@ -22,7 +23,7 @@
 
 #include "server.h"
 
-enum { GATE_PATIENCE_MS = 10000, GATE_SPARE = 16 };
+enum { GATE_PATIENCE_MS = 500, GATE_SPARE = 16 };
 
 /* There is one gate in the process, since accept() has no argument to tell two apart.
  * NULL: no memory. */
