@@ -107,7 +107,7 @@ int cli_usage(const cli_session *cli, const char *format, ...)
 /* ---- The commands, one file each ------------------------------------------------ */
 
 extern const cli_command cmd_ask, cmd_explain, cmd_stats, cmd_health, cmd_ls, cmd_get,
-    cmd_rm, cmd_purge, cmd_lint, cmd_wrong, cmd_right, cmd_feedback, cmd_observations, cmd_judge, cmd_tune,
+    cmd_rm, cmd_purge, cmd_lint, cmd_wrong, cmd_right, cmd_feedback, cmd_observations, cmd_policy, cmd_judge, cmd_tune,
     cmd_index, cmd_model, cmd_doctor, cmd_settings, cmd_embed,
     cmd_similarity, cmd_score;
 

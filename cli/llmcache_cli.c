@@ -30,7 +30,7 @@ static const cli_command cmd_help = {
 
 static const cli_command *const commands[] = {
     &cmd_ask,   &cmd_explain,  &cmd_ls,       &cmd_get,    &cmd_rm,
-    &cmd_purge, &cmd_lint, &cmd_wrong, &cmd_right, &cmd_feedback, &cmd_observations,
+    &cmd_purge, &cmd_lint, &cmd_wrong, &cmd_right, &cmd_feedback, &cmd_observations, &cmd_policy,
     &cmd_judge, &cmd_tune, &cmd_stats,    &cmd_health, &cmd_index,
     &cmd_model, &cmd_embed, &cmd_similarity, &cmd_score, &cmd_doctor,   &cmd_settings, &cmd_help};
 

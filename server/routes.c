@@ -43,6 +43,10 @@ static const char feedback_schema[] =
     "{\"type\":\"object\",\"required\":[\"id\"],\"properties\":"
     "{\"id\":{\"type\":\"string\"},\"verdict\":{\"enum\":[\"right\",\"wrong\"]},"
     "\"question\":{\"type\":\"string\"},\"good\":{\"type\":\"boolean\"}}}";
+static const char policy_schema[] =
+    "{\"type\":\"object\",\"required\":[\"action\"],\"properties\":"
+    "{\"action\":{\"enum\":[\"freeze\",\"thaw\",\"reset\",\"import\"]},"
+    "\"state\":{\"type\":\"object\"}}}";
 static const char judge_schema[] =
     "{\"type\":\"object\",\"required\":[\"pairs\"],\"properties\":{\"pairs\":"
     "{\"type\":\"array\",\"minItems\":1,\"maxItems\":1000,\"items\":{\"type\":\"object\","
@@ -77,6 +81,12 @@ const route routes[] = {
      feedback_schema},
     {"GET", "/cache/observations", handle_observations, FOR_ADMIN,
      "What was learnt about pairs of questions", NULL},
+    {"GET", "/cache/policy", handle_policy, FOR_ADMIN,
+     "What was learned about which near questions share an answer", NULL},
+    {"POST", "/cache/policy", handle_policy_set, FOR_ADMIN,
+     "Freezes, thaws, resets or imports it", policy_schema},
+    {"GET", "/cache/policy/state", handle_policy_state, FOR_ADMIN,
+     "It as a state that can be imported", NULL},
     {"POST", "/cache/explain", handle_explain, FOR_ADMIN, "How the cache sees a question",
      explain_schema},
     {"POST", "/cache/judge", handle_judge, FOR_ADMIN,

@@ -37,6 +37,9 @@ void handle_remove(exchange *x);
 void handle_purge(exchange *x);
 void handle_feedback(exchange *x); /* handle_observations.c */
 void handle_observations(exchange *x);
+void handle_policy(exchange *x); /* handle_policy.c */
+void handle_policy_state(exchange *x);
+void handle_policy_set(exchange *x);
 void handle_judge(exchange *x); /* handle_judge.c */
 void handle_rebuild(exchange *x);
 void handle_explain(exchange *x); /* handle_explain.c */

@@ -50,6 +50,7 @@ int llmcache_policy(llmcache *cache, char **json, llmcache_error *err)
     lc_buffer out;
     if (!cache || !json)
         return missing(err, !cache ? "cache" : "json");
+    lc_learning_settle(cache);
     lc_buffer_init(&out, 0);
     lc_learning_tell(cache, &out);
     char *taken = lc_buffer_take(&out, NULL);

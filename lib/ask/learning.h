@@ -55,6 +55,8 @@ void lc_check_free(lc_check *check); /* accepts NULL */
 
 /* ---- Seen and steered (learning_kept.c, learning_tell.c) --------------------------------------------- */
 
+/* Waits until what is kept has been read, for as long as a question waits for the index. */
+void lc_learning_settle(llmcache *cache);
 /* One JSON object. */
 int lc_learning_tell(llmcache *cache, lc_buffer *out);
 void lc_learning_metrics(llmcache *cache, lc_buffer *out);

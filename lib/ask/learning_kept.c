@@ -243,6 +243,12 @@ int lc_learning_refresh(llmcache *cache)
     return r.taken;
 }
 
+void lc_learning_settle(llmcache *cache)
+{
+    if (cache->learning)
+        lc_background_wait_index(cache, cache->settings.embed_timeout_ms);
+}
+
 void lc_learning_loading(llmcache *cache, int on)
 {
     if (!cache->learning)
@@ -266,6 +272,7 @@ int lc_learning_export(llmcache *cache, char **state, llmcache_error *err)
     uint64_t changes;
     if (!cache->learning)
         return missing(err);
+    lc_learning_settle(cache);
     lc_buffer_init(&out, 0);
     int code = write_state(cache, &out, &changes);
     char *taken = code ? NULL : lc_buffer_take(&out, NULL);
