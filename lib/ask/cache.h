@@ -209,6 +209,10 @@ int lc_judge_text(const lc_job *job, const char *text, double similarity, int ex
 int lc_judge_leniently(const lc_job *job, const char *text, double similarity, double steps,
                        lc_verdict *verdict);
 int lc_uses_score(const llmcache *cache);
+/* The whole decision about two texts, with what the encoder sees of them: it must be one that lc_uses_score. 1 when the policy
+ * lets it through. */
+int lc_decide_with_states(const llmcache *cache, const char *whose, lc_side *asked, lc_side *kept,
+                          double similarity, const lc_policy *policy, lc_verdict *verdict);
 double lc_threshold(const llmcache *cache);
 /* Least score of a language, and where it comes from: "setting", "score-weights", "default"; static. */
 double lc_score_threshold(const llmcache *cache, lc_language language, const char **from);

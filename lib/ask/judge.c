@@ -120,13 +120,12 @@ static int look(const llmcache *cache, const char *whose, lc_token_states *state
 }
 
 /* The whole decision, states included. Without them nothing is served that the score was to judge. */
-static int decide_with_states(const lc_job *job, lc_side *asked, lc_side *kept, double similarity,
-                              const lc_policy *policy, lc_verdict *verdict)
+int lc_decide_with_states(const llmcache *cache, const char *whose, lc_side *asked, lc_side *kept,
+                          double similarity, const lc_policy *policy, lc_verdict *verdict)
 {
     lc_token_states *both = lc_zalloc_array(2, sizeof *both);
     int serve = 0;
-    if (both && !look(job->cache, job->space, &both[0], asked) &&
-        !look(job->cache, job->space, &both[1], kept))
+    if (both && !look(cache, whose, &both[0], asked) && !look(cache, whose, &both[1], kept))
         serve = lc_decide(asked, kept, similarity, policy, verdict) == 0 && verdict->serve;
     else
         *verdict = (lc_verdict){.why = "states", .similarity = similarity};
@@ -174,7 +173,7 @@ static int judge_text(const lc_job *job, const char *text, double similarity, le
         serve = lc_decide(&asked, &kept, similarity, &policy, verdict) == 0 && verdict->serve;
     else
         serve = (how.explain || passes_rules(&asked, &kept, similarity, policy, verdict)) &&
-                decide_with_states(job, &asked, &kept, similarity, &policy, verdict);
+                lc_decide_with_states(job->cache, job->space, &asked, &kept, similarity, &policy, verdict);
     if (serve && similarity < job->controls.threshold) {
         verdict->why = "threshold";
         serve = verdict->serve = 0;

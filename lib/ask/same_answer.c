@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define LEAST_COSINE .94
+#define LEAST_COSINE .94 /* where the second look is made as well */
+#define ALONE_COSINE .97 /* where it is not, and one word may be all that differs */
 
 /* ---- Pure ------------------------------------------------------------------------------------------ */
 
@@ -50,19 +51,6 @@ size_t lc_beginning(const char *text, size_t most)
     return size;
 }
 
-/* The rules alone: what they let through is the same as far as they can tell. */
-static int rules_agree(const char *first, const char *second, double cosine)
-{
-    lc_policy policy;
-    lc_verdict verdict;
-    lc_side a = {.text = first, .size = strlen(first)}, b = {.text = second, .size = strlen(second)};
-    lc_policy_init(&policy);
-    policy.use_score = 0;
-    policy.threshold = LEAST_COSINE;
-    policy.threshold_is_users = 1;
-    return lc_decide(&a, &b, cosine, &policy, &verdict) == 0 && verdict.serve;
-}
-
 /* ---- With the embedder --------------------------------------------------------------------------- */
 
 static double cosine_of(const float *vectors, size_t dimension)
@@ -71,6 +59,25 @@ static double cosine_of(const float *vectors, size_t dimension)
     for (size_t i = 0; i < dimension; i++)
         sum += (double)vectors[i] * (double)vectors[dimension + i];
     return sum;
+}
+
+/*
+ * What the rules let through is the same as far as they can tell. Where the second look is made it has to agree: of two
+ * short answers, one word in another's place (one capital, one price) is the whole difference, and the cosine high.
+ */
+static int rules_agree(const llmcache *cache, const char *first, const char *second, double cosine)
+{
+    lc_policy policy;
+    lc_verdict verdict;
+    lc_side a = {.text = first, .size = strlen(first)}, b = {.text = second, .size = strlen(second)};
+    lc_policy_init(&policy);
+    policy.use_score = lc_uses_score(cache);
+    policy.floor = LEAST_COSINE;
+    policy.threshold = ALONE_COSINE;
+    policy.threshold_is_users = !policy.use_score;
+    if (policy.use_score)
+        return lc_decide_with_states(cache, " answers", &a, &b, cosine, &policy, &verdict);
+    return lc_decide(&a, &b, cosine, &policy, &verdict) == 0 && verdict.serve;
 }
 
 static lc_sameness compare(llmcache *cache, const char *first, const char *second)
@@ -85,7 +92,7 @@ static lc_sameness compare(llmcache *cache, const char *first, const char *secon
         return code == LLMCACHE_UNSUPPORTED ? LC_SAME_NO : LC_SAME_UNKNOWN;
     double cosine = cosine_of(vectors, dimension);
     lc_free(vectors);
-    return cosine >= LEAST_COSINE && rules_agree(first, second, cosine) ? LC_SAME_YES : LC_SAME_NO;
+    return rules_agree(cache, first, second, cosine) ? LC_SAME_YES : LC_SAME_NO;
 }
 
 /* The judge of the settings, with the server's own credential. One that says nothing leaves it to the embedder. */

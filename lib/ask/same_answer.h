@@ -4,8 +4,8 @@
  *
  *   1. Equal but for white space: the same.
  *   2. The judge of the settings, where there is one, is asked (ask/referee.h); its budget is shared.
- *   3. Else their beginnings are embedded by the cache's embedder. Below .94, or where one of the rules of decide/decide.h
- *      speaks against it (a number, a negation, an opposite, a name ...): different.
+ *   3. Else their beginnings are embedded by the cache's embedder. Below .94 (.97 where no second look is made), or where a
+ *      rule of decide/decide.h speaks against it (a number, a negation, an opposite, a name ...): different.
  */
 #ifndef LC_ASK_SAME_ANSWER_H
 #define LC_ASK_SAME_ANSWER_H
