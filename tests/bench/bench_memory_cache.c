@@ -151,8 +151,8 @@ static void growth(bench_report *report, const char *name, size_t smallest, size
         put(cache, n, smallest + next_random(&state) % (largest - smallest + 1), n % 2);
     lc_memory_stats stats;
     lc_memory_cache_stats(cache, &stats);
-    bench_note(report, test_format("resident growth for a byte counted, %s", name),
-               (resident() - before) / (double)stats.bytes, "bytes");
+    bench_value(report, test_format("resident growth for a byte counted, %s", name),
+                (resident() - before) / (double)stats.bytes, "bytes", 1.1);
     bench_note(report, test_format("overhead an answer, %s", name),
                (double)stats.bytes / (double)stats.answers - (double)(smallest + largest) / 2, "bytes");
     lc_memory_cache_free(cache);

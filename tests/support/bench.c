@@ -25,6 +25,12 @@ bench_report *bench_new(const char *title)
     return report;
 }
 
+int bench_quick(void)
+{
+    const char *quick = getenv("LLMCACHE_BENCH_QUICK");
+    return quick && *quick;
+}
+
 static double round_us(bench_fn fn, void *user, size_t count)
 {
     double start = test_now_us();
@@ -49,6 +55,10 @@ double bench_compare(bench_report *report, const char *name, const char *bound_n
 {
     double ours[ROUNDS_MAX], theirs[ROUNDS_MAX];
     rounds = rounds > ROUNDS_MAX ? ROUNDS_MAX : rounds;
+    if (bench_quick()) {
+        rounds = rounds > 5 ? 5 : rounds;
+        count = count / 4 + 1;
+    }
     for (int i = -1; i < rounds; i++) {
         double us = round_us(fn, user, count);
         double bound_us = bound ? round_us(bound, user, count) : 0;
@@ -82,16 +92,34 @@ double bench_pair(bench_report *report, const char *name, const char *bound_name
 
 void bench_note(bench_report *report, const char *name, double value, const char *unit)
 {
-    json_array_append_new(report->rows,
-                          json_pack("{s:s, s:f, s:s}", "name", name, "value", value, "unit", unit));
-    printf("%-52s %12.2f %s\n", name, value, unit);
+    bench_value(report, name, value, unit, 0);
+}
+
+void bench_value(bench_report *report, const char *name, double value, const char *unit, double aim)
+{
+    json_array_append_new(report->rows, json_pack("{s:s, s:f, s:s, s:f}", "name", name, "value", value, "unit",
+                                                  unit, "aim", aim));
+    printf("%-52s %12.2f %s", name, value, unit);
+    if (aim > 0)
+        printf(", aim %.2f%s", aim, value > aim ? "  missed" : "");
+    printf("\n");
     fflush(stdout);
+}
+
+/* A line a report: a program may make several. */
+static int append(const json_t *report, const char *path)
+{
+    FILE *file = fopen(path, "a");
+    int failed = !file || json_dumpf(report, file, JSON_COMPACT) || fputc('\n', file) == EOF;
+    if (file)
+        failed |= fclose(file);
+    return failed;
 }
 
 int bench_done(bench_report *report)
 {
     const char *path = getenv("LLMCACHE_BENCH_JSON");
-    int failed = path && *path && json_dump_file(report->root, path, JSON_INDENT(2));
+    int failed = path && *path && append(report->root, path);
     json_decref(report->root);
     free(report);
     return failed ? 1 : 0;

@@ -2,8 +2,9 @@
  * Benchmarks: each measures a thing beside its bound in the same run, round by round in turn, so that a
  * machine whose speed drifts drifts for both. What counts is the ratio of the medians.
  *
- * A program makes one report, adds rows, and prints it: a table for people on standard output, and JSON in
- * the file named by LLMCACHE_BENCH_JSON, if it is set.
+ * A program makes a report, adds rows, and prints it: a table for people on standard output, and a line of JSON
+ * appended to the file named by LLMCACHE_BENCH_JSON, if it is set. script/bench makes pages and charts of those.
+ * LLMCACHE_BENCH_QUICK, if set, asks for fewer rounds.
  */
 #ifndef TEST_BENCH_H
 #define TEST_BENCH_H
@@ -29,8 +30,11 @@ double bench_compare(bench_report *report, const char *name, const char *bound_n
 double bench_pair(bench_report *report, const char *name, const char *bound_name, double us, double bound_us,
                   double aim);
 
-/* A row for a number that was measured otherwise. */
+/* A row for a number that was measured otherwise; with an aim, at most which it should be. */
 void bench_note(bench_report *report, const char *name, double value, const char *unit);
+void bench_value(bench_report *report, const char *name, double value, const char *unit, double aim);
+
+int bench_quick(void);
 
 /* Prints and frees. Returns the program's exit code. */
 int bench_done(bench_report *report);
