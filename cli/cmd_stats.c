@@ -1,7 +1,10 @@
 /* llmcache-cli stats: counters, for people, as JSON or as Prometheus text. */
 #include "cli_print.h"
 
+#include <jansson.h>
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 static int print_metrics(cli_session *cli, llmcache_format format)
 {
@@ -69,6 +72,29 @@ static void print_note(cli_session *cli)
     json_decref(lint);
 }
 
+static int index_is_loading(cli_session *cli)
+{
+    llmcache_status status;
+    char *text;
+    if (llmcache_health(cli->cache, &status, &text, NULL))
+        return 0;
+    json_t *health = json_loads(text, 0, NULL);
+    const json_t *index = json_object_get(json_object_get(health, "parts"), "index");
+    const char *detail = json_string_value(json_object_get(index, "detail"));
+    int loading = detail && strcmp(detail, "loading") == 0;
+    json_decref(health);
+    llmcache_free(text);
+    return loading;
+}
+
+/* This process has only just opened the cache: what can be found by meaning is not counted at once. */
+static void wait_for_index(cli_session *cli)
+{
+    const struct timespec pause = {0, 5 * 1000 * 1000};
+    for (int i = 0; i < 400 && index_is_loading(cli); i++)
+        nanosleep(&pause, NULL);
+}
+
 static int run(cli_session *cli)
 {
     llmcache_counters c;
@@ -76,6 +102,7 @@ static int run(cli_session *cli)
     int code = cli_open(cli);
     if (code)
         return code;
+    wait_for_index(cli);
     if (cli_value(cli, "prometheus"))
         return print_metrics(cli, LLMCACHE_PROMETHEUS);
     if (cli->json)

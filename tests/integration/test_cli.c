@@ -215,6 +215,19 @@ Test(cli, feedback)
     cr_assert_eq(run("get", id).status, 3);
 }
 
+Test(cli, stats_counts_what_can_be_found_by_meaning)
+{
+    test_mock mock;
+    mock_start(&mock);
+    const char *const environment[] = {test_format("LLMCACHE_STORE=sqlite:%s/meaning.db", test_folder()),
+                                       "LLMCACHE_PROVIDER=demo:", "LLMCACHE_DEMO_LATENCY_MS=0",
+                                       "LLMCACHE_EMBEDDER=openai:e", "OPENAI_API_KEY=k",
+                                       test_format("OPENAI_BASE_URL=%s", mock.openai), NULL};
+    cr_assert_eq(run_with(NULL, environment, "ask", "one", NULL).status, 0);
+    const char *json = run_with(NULL, environment, "stats", "--json", NULL).out;
+    cr_expect_eq(json_integer_value(json_object_get(test_json(json), "records")), 1, "%s", json);
+}
+
 Test(cli, stats_health_index_doctor)
 {
     ask("one");
