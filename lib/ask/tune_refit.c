@@ -31,7 +31,7 @@ static int enough(const lc_tuning *tuning, size_t part, lc_half half)
 static int fit(const lc_tuning *tuning, size_t part, lc_fit *out)
 {
     size_t count = 0;
-    lc_observation *list = lc_alloc_array(tuning->count, sizeof *list);
+    lc_labelled *list = lc_alloc_array(tuning->count, sizeof *list);
     if (!list)
         return LLMCACHE_MEMORY;
     for (size_t i = 0; i < tuning->count; i++)

@@ -14,7 +14,7 @@
 
 /* One labelled pair, judged. */
 typedef struct lc_tuned_pair {
-    lc_observation seen; /* features where the score decides; the label; its source */
+    lc_labelled seen; /* features where the score decides; the label; its source */
     lc_place place;
     lc_language language;
     int exact;    /* the same question: no threshold stands before it */

@@ -19,7 +19,7 @@ typedef struct coordinate {
 
 /* Features are taken from their means, so that weights and intercepts hardly depend on each other. */
 typedef struct fitting {
-    const lc_observation *list;
+    const lc_labelled *list;
     size_t count;
     double *odds; /* log odds of each pair with the numbers as they are */
     double means[LC_FEATURE_COUNT];
@@ -102,7 +102,7 @@ static double step_intercepts(fitting *f)
 static int count_labels(fitting *f, lc_fit *fit)
 {
     for (size_t i = 0; i < f->count; i++) {
-        const lc_observation *one = &f->list[i];
+        const lc_labelled *one = &f->list[i];
         if (one->source >= LC_SOURCES_MAX)
             return LLMCACHE_INVALID;
         f->labels[one->source][one->right != 0]++;
@@ -171,7 +171,7 @@ static void run(fitting *f, lc_fit *fit)
     fit->numbers[LC_FEATURE_COUNT] = bias_of(f);
 }
 
-int lc_fit_numbers(const lc_observation *list, size_t count, double ridge, lc_fit *out)
+int lc_fit_numbers(const lc_labelled *list, size_t count, double ridge, lc_fit *out)
 {
     lc_fit fit = {.sweeps = 0};
     fitting *f = lc_zalloc(sizeof *f);

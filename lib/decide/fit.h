@@ -16,11 +16,11 @@
 #include "decide/decide.h"
 
 /* One labelled candidate, as the score sees it. Needs no text. */
-typedef struct lc_observation {
+typedef struct lc_labelled {
     double features[LC_FEATURE_COUNT];
     int right;       /* 1: one answer serves both */
     uint32_t source; /* whose label: any number below LC_SOURCES_MAX */
-} lc_observation;
+} lc_labelled;
 
 #define LC_SOURCES_MAX 256
 
@@ -36,6 +36,6 @@ typedef struct lc_fit {
  * draws harder. 0, LLMCACHE_MEMORY, or LLMCACHE_INVALID when the labels are all of one kind, a source is out of
  * range or a feature is not finite.
  */
-int lc_fit_numbers(const lc_observation *list, size_t count, double ridge, lc_fit *fit);
+int lc_fit_numbers(const lc_labelled *list, size_t count, double ridge, lc_fit *fit);
 
 #endif

@@ -51,10 +51,10 @@ static int by_hash(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-static void number(halving *h, const lc_two_texts *pairs, size_t count)
+static void number(halving *h, const lc_two_hashes *pairs, size_t count)
 {
     for (size_t i = 0; i < 2 * count; i++)
-        h->texts[i] = (text){hash_of(i % 2 ? pairs[i / 2].b : pairs[i / 2].a), i};
+        h->texts[i] = (text){i % 2 ? pairs[i / 2].b : pairs[i / 2].a, i};
     qsort(h->texts, 2 * count, sizeof *h->texts, by_hash);
     uint32_t next = 0;
     for (size_t i = 0; i < 2 * count; i++) {
@@ -96,7 +96,7 @@ static void place(halving *h, size_t count, lc_place *places)
     }
 }
 
-int lc_halves(const lc_two_texts *pairs, size_t count, uint64_t seed, lc_place *places)
+int lc_halves_by_hash(const lc_two_hashes *pairs, size_t count, uint64_t seed, lc_place *places)
 {
     if (!count)
         return 0;
@@ -117,5 +117,17 @@ int lc_halves(const lc_two_texts *pairs, size_t count, uint64_t seed, lc_place *
     lc_free(h.numbers);
     lc_free(h.parents);
     lc_free(h.sizes);
+    return code;
+}
+
+int lc_halves(const lc_two_texts *pairs, size_t count, uint64_t seed, lc_place *places)
+{
+    lc_two_hashes *hashes = lc_alloc_array(count + 1, sizeof *hashes);
+    if (!hashes)
+        return LLMCACHE_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        hashes[i] = (lc_two_hashes){hash_of(pairs[i].a), hash_of(pairs[i].b)};
+    int code = lc_halves_by_hash(hashes, count, seed, places);
+    lc_free(hashes);
     return code;
 }

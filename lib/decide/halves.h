@@ -15,6 +15,11 @@ typedef struct lc_two_texts {
     const char *a, *b;
 } lc_two_texts;
 
+/* The same two by digests of theirs, where the texts themselves are not at hand. */
+typedef struct lc_two_hashes {
+    uint64_t a, b;
+} lc_two_hashes;
+
 typedef struct lc_place {
     lc_half half;   /* ACROSS: a text in each; the pair counts in neither */
     uint32_t group; /* pairs that hang together by their texts have the same */
@@ -26,5 +31,6 @@ typedef struct lc_place {
  * 0 or LLMCACHE_MEMORY.
  */
 int lc_halves(const lc_two_texts *pairs, size_t count, uint64_t seed, lc_place *places);
+int lc_halves_by_hash(const lc_two_hashes *pairs, size_t count, uint64_t seed, lc_place *places);
 
 #endif

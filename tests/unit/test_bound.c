@@ -93,7 +93,7 @@ Test(halves, of_one_large_heap_no_text_is_in_both)
 Test(halves, want_memory)
 {
     own_texts();
-    for (uint64_t n = 1; n <= 5; n++) {
+    for (uint64_t n = 1; n <= 6; n++) {
         lc_memory_fail_at(n);
         cr_expect_eq(lc_halves(pairs, 4, 0, places), LLMCACHE_MEMORY);
         lc_memory_fail_at(0);

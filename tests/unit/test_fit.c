@@ -19,12 +19,12 @@ static double uniform(void)
 
 /* Candidates such as a search finds, labelled by chance as `numbers` have it; `shift` moves the odds of each
  * source. */
-static lc_observation *labelled(size_t count, const double *numbers, const double *shift, size_t sources)
+static lc_labelled *labelled(size_t count, const double *numbers, const double *shift, size_t sources)
 {
-    lc_observation *list = calloc(count, sizeof *list);
+    lc_labelled *list = calloc(count, sizeof *list);
     state = 7;
     for (size_t i = 0; i < count; i++) {
-        lc_observation *one = &list[i];
+        lc_labelled *one = &list[i];
         for (int k = 0; k < LC_FEATURE_COUNT; k++)
             one->features[k] = uniform() < 0.2;
         one->features[LC_FEATURE_COS] = 0.92 + 0.08 * uniform();
@@ -54,7 +54,7 @@ Test(fit, finds_known_numbers_whatever_the_sources)
     static const double shift[] = {2, 0, -2};
     double numbers[LC_FEATURE_COUNT + 1];
     known_numbers(numbers);
-    lc_observation *list = labelled(60000, numbers, shift, 3);
+    lc_labelled *list = labelled(60000, numbers, shift, 3);
     lc_fit fit;
     cr_assert_eq(lc_fit_numbers(list, 60000, 1e-3, &fit), 0);
     cr_expect_eq(fit.sources, 3);
@@ -73,7 +73,7 @@ Test(fit, labels_that_can_be_told_apart_have_a_finite_answer)
     static const double none[] = {0};
     double numbers[LC_FEATURE_COUNT + 1];
     known_numbers(numbers);
-    lc_observation *list = labelled(3000, numbers, none, 1);
+    lc_labelled *list = labelled(3000, numbers, none, 1);
     for (size_t i = 0; i < 3000; i++)
         list[i].right = list[i].features[LC_FEATURE_COS] > 0.96;
     lc_fit fit;
@@ -93,7 +93,7 @@ Test(fit, signs_hold)
     static const double none[] = {0};
     double numbers[LC_FEATURE_COUNT + 1];
     known_numbers(numbers);
-    lc_observation *list = labelled(5000, numbers, none, 1);
+    lc_labelled *list = labelled(5000, numbers, none, 1);
     for (size_t i = 0; i < 5000; i++)
         list[i].right = !list[i].right;
     lc_fit fit;
@@ -114,7 +114,7 @@ Test(fit, few_labels_change_little)
     static const double none[] = {0};
     double numbers[LC_FEATURE_COUNT + 1];
     known_numbers(numbers);
-    lc_observation *list = labelled(12, numbers, none, 1);
+    lc_labelled *list = labelled(12, numbers, none, 1);
     list[0].right = 1;
     list[1].right = 0;
     lc_fit fit;
@@ -133,7 +133,7 @@ Test(fit, a_source_of_one_kind_changes_nothing_much)
     static const double shift[] = {0, 0};
     double numbers[LC_FEATURE_COUNT + 1];
     known_numbers(numbers);
-    lc_observation *list = labelled(8000, numbers, shift, 2);
+    lc_labelled *list = labelled(8000, numbers, shift, 2);
     lc_fit alone, both;
     size_t first = 0;
     for (size_t i = 0; i < 8000; i += 2)
@@ -153,7 +153,7 @@ Test(fit, a_source_of_one_kind_changes_nothing_much)
 
 Test(fit, what_cannot_be_fitted_is_refused)
 {
-    lc_observation list[2] = {{.right = 1}, {.right = 1}};
+    lc_labelled list[2] = {{.right = 1}, {.right = 1}};
     lc_fit fit;
     cr_expect_eq(lc_fit_numbers(list, 0, 1, &fit), LLMCACHE_INVALID);
     cr_expect_eq(lc_fit_numbers(list, 2, 1, &fit), LLMCACHE_INVALID, "all of one kind");
