@@ -154,8 +154,9 @@ static void read_numbers(const lc_json *root, lc_observation *o)
         return;
     o->feature_names = lc_feature_names;
     o->feature_count = LC_FEATURE_COUNT;
+    /* With one missing it was another version's score: no feature may be taken for zero. */
     for (int i = 0; i < LC_FEATURE_COUNT; i++)
-        lc_json_number(lc_json_get(features, lc_feature_names[i]), &o->features[i]);
+        o->scored &= lc_json_number(lc_json_get(features, lc_feature_names[i]), &o->features[i]) != 0;
 }
 
 /* Texts of the facts are never NULL from a store; a brought one may be careless. */

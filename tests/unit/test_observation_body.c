@@ -154,6 +154,24 @@ Test(observation_body, old_digests_are_made_again)
     lc_entry_unref(entry);
 }
 
+Test(observation_body, features_of_another_version_are_no_score)
+{
+    lc_observation o = sample(), read;
+    lc_json *root;
+    lc_entry *entry = lc_observation_write(&o, 1);
+    char *body = lc_strdup(entry->facts.body);
+    char *feature = strstr(body, lc_feature_names[LC_FEATURE_COUNT - 1]);
+    cr_assert_not_null(feature);
+    feature[0] = 'X';
+    llmcache_entry old = entry->facts;
+    old.body = body;
+    cr_assert_eq(lc_observation_read(&old, &read, &root), 0);
+    cr_assert_not(read.scored, "one that is missing is not zero");
+    lc_json_free(root);
+    lc_free(body);
+    lc_entry_unref(entry);
+}
+
 Test(observation_body, what_is_none_is_refused)
 {
     const char *const bodies[] = {
