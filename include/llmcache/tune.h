@@ -72,6 +72,10 @@ typedef struct llmcache_tune_options {
     int refit;         /* fit the score's numbers to the labels too */
     int (*progress)(void *user, size_t done, size_t total); /* may be NULL; not 0 stops: LLMCACHE_ABORTED */
     void *user;
+    /* llmcache_tune_observations alone: */
+    unsigned observers;   /* whose words count, a bit each (1u << LLMCACHE_BY_JUDGE); 0: everybody's */
+    const char *language; /* "en" or "zh": of these alone; NULL: of all */
+    size_t min_labels;    /* of a part; with fewer nothing is chosen for it; 0: 500 */
 } llmcache_tune_options;
 
 /*
@@ -87,6 +91,16 @@ typedef struct llmcache_tune_options {
  */
 LLMCACHE_EXPORT int llmcache_tune(llmcache *cache, const llmcache_pair *pairs, size_t count,
                                   const llmcache_tune_options *options, char **json, llmcache_error *err);
+
+/*
+ * The same by the judged observations that the store keeps (observe.h) and that match `filter` (as llmcache_observations
+ * has it; NULL: all). Of several about one pair a person's counts, then the latest; doubtful ones do not. Those with texts
+ * are judged anew; those without are used as they were seen, if that was in the embedding space in force. Each
+ * kind of observer counts as a source. *json also has `observed`: what there was and what was used.
+ */
+LLMCACHE_EXPORT int llmcache_tune_observations(llmcache *cache, const llmcache_filter *filter,
+                                               const llmcache_tune_options *options, char **json,
+                                               llmcache_error *err);
 
 /*
  * The exact limits of a rate by Clopper and Pearson (Biometrika 26, 1934): each is missed with

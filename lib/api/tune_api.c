@@ -78,3 +78,11 @@ int llmcache_tune(llmcache *cache, const llmcache_pair *pairs, size_t count,
         return lc_fail(err, LLMCACHE_INVALID, "cache, pairs and json must not be NULL");
     return lc_tune(cache, pairs, count, options, json, err);
 }
+
+int llmcache_tune_observations(llmcache *cache, const llmcache_filter *filter,
+                               const llmcache_tune_options *options, char **json, llmcache_error *err)
+{
+    if (!cache || !json)
+        return lc_fail(err, LLMCACHE_INVALID, "cache and json must not be NULL");
+    return lc_tune_observations(cache, filter, options, json, err);
+}

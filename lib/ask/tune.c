@@ -4,7 +4,6 @@
  */
 #include "ask/tuning.h"
 
-#include "ask/judge_pairs.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "decide/score.h"
@@ -37,15 +36,25 @@ static uint32_t source_of(collection *c, const char *name)
     return at < LC_SOURCES_MAX ? at : LC_SOURCES_MAX - 1;
 }
 
+/* That somebody said so of this very pair is the label, and nothing that questions like it would be stopped by. */
 static int only_the_threshold_stops(const lc_tuning *tuning, const lc_judged *judged)
 {
     const lc_rule own = tuning->by_score ? LC_RULE_SCORE : LC_RULE_SIMILARITY;
     if (judged->stopped || !judged->embedded || judged->source == LLMCACHE_SOURCE_EXACT)
         return 0;
     for (int rule = 0; rule < LC_RULE_COUNT; rule++)
-        if (judged->verdict.words[rule].outcome == LC_VETO && rule != (int)own)
+        if (judged->verdict.words[rule].outcome == LC_VETO && rule != (int)own && rule != LC_RULE_OBSERVED)
             return 0;
     return !tuning->by_score || judged->verdict.scored;
+}
+
+void lc_tuning_see(const lc_tuning *tuning, const lc_judged *judged, lc_tuned_pair *to)
+{
+    memcpy(to->seen.features, judged->verdict.features, sizeof to->seen.features);
+    to->language = judged->verdict.language;
+    to->exact = judged->source == LLMCACHE_SOURCE_EXACT;
+    to->eligible = only_the_threshold_stops(tuning, judged);
+    to->value = tuning->by_score ? judged->verdict.score : judged->similarity;
 }
 
 static int take(void *user, const lc_judged *judged, llmcache_error *err)
@@ -56,13 +65,7 @@ static int take(void *user, const lc_judged *judged, llmcache_error *err)
     lc_tuned_pair *to = &tuning->pairs[judged->pair];
     to->seen.right = pair->label == 1;
     to->seen.source = source_of(c, pair->source);
-    memcpy(to->seen.features, judged->verdict.features, sizeof to->seen.features);
-    to->language = judged->verdict.language;
-    to->exact = judged->source == LLMCACHE_SOURCE_EXACT;
-    to->eligible = only_the_threshold_stops(tuning, judged);
-    to->value = tuning->by_score ? judged->verdict.score : judged->similarity;
-    tuning->exact += (size_t)to->exact;
-    tuning->stopped += !to->exact && !to->eligible;
+    lc_tuning_see(tuning, judged, to);
     const llmcache_tune_options *options = &tuning->options;
     if (options->progress && options->progress(options->user, judged->pair + 1, c->count))
         return lc_fail(err, LLMCACHE_ABORTED, "stopped by the caller");
@@ -79,13 +82,19 @@ static int split(collection *c)
         texts[i] = (lc_two_texts){c->pairs[i].a, c->pairs[i].b};
     if (!code)
         code = lc_halves(texts, c->count, tuning->options.seed, places);
-    for (size_t i = 0; !code && i < c->count; i++) {
+    for (size_t i = 0; !code && i < c->count; i++)
         tuning->pairs[i].place = places[i];
-        tuning->across += places[i].half == LC_ACROSS;
-    }
     lc_free(texts);
     lc_free(places);
     return code;
+}
+
+int lc_tuning_make_room(lc_tuning *tuning, size_t count, llmcache_error *err)
+{
+    tuning->count = count;
+    tuning->pairs = lc_zalloc_array(count ? count : 1, sizeof *tuning->pairs);
+    tuning->graded = lc_alloc_array(count ? count : 1, sizeof *tuning->graded);
+    return tuning->pairs && tuning->graded ? 0 : lc_fail_memory(err);
 }
 
 static int collect(lc_tuning *tuning, const llmcache_pair *pairs, size_t count, llmcache_error *err)
@@ -98,14 +107,11 @@ static int collect(lc_tuning *tuning, const llmcache_pair *pairs, size_t count, 
         if (pair.label == 0 || pair.label == 1)
             c.pairs[c.count++] = pair;
     }
-    tuning->count = c.count;
     tuning->unlabelled = count - c.count;
     if (!code && !c.count)
         code = lc_fail(err, LLMCACHE_INVALID, "no pair has a label");
-    tuning->pairs = code ? NULL : lc_zalloc_array(c.count, sizeof *tuning->pairs);
-    tuning->graded = code ? NULL : lc_alloc_array(c.count, sizeof *tuning->graded);
-    if (!code && (!tuning->pairs || !tuning->graded))
-        code = lc_fail_memory(err);
+    if (!code)
+        code = lc_tuning_make_room(tuning, c.count, err);
     if (!code)
         code = lc_judge_pairs(tuning->cache, c.pairs, c.count, take, &c, err);
     if (!code && split(&c))
@@ -138,6 +144,7 @@ static void count_requests(const lc_tuning *tuning, size_t part, lc_tuned_part *
 {
     for (size_t i = 0; i < tuning->count; i++) {
         const lc_tuned_pair *pair = &tuning->pairs[i];
+        to->counting += pair->eligible && is_of(tuning, pair, part);
         if (pair->exact || pair->place.half == LC_ACROSS || !is_of(tuning, pair, part))
             continue;
         to->requests[pair->place.half]++;
@@ -170,6 +177,8 @@ static int tune_part(lc_tuning *tuning, size_t part)
     to->now = lc_served_from(tuning->graded, count, LC_CONFIRMING, to->current);
     int code = lc_bound_find(tuning->graded, count, tuning->options.max_wrong, tuning->part_confidence,
                              &to->bound);
+    to->too_few = to->counting < tuning->min_labels;
+    to->bound.met &= !to->too_few;
     to->changes = to->bound.met;
     to->threshold = to->bound.threshold;
     return !code && tuning->options.refit ? lc_tuning_refit(tuning, part) : code;
@@ -200,22 +209,44 @@ static int read_options(lc_tuning *tuning, const llmcache_tune_options *given, l
     return 0;
 }
 
-int lc_tune(llmcache *cache, const llmcache_pair *pairs, size_t count, const llmcache_tune_options *options,
-            char **json, llmcache_error *err)
+int lc_tuning_open(lc_tuning *tuning, llmcache *cache, const llmcache_tune_options *given, llmcache_error *err)
 {
-    lc_tuning tuning = {.cache = cache};
+    *tuning = (lc_tuning){.cache = cache};
     if (!cache->embedder.ops.embed || strcmp(cache->settings.policy, "exact") == 0)
         return lc_fail(err, LLMCACHE_UNSUPPORTED,
                        "nothing is matched by meaning here (settings embedder, policy)");
-    int code = read_options(&tuning, options, err);
+    return read_options(tuning, given, err);
+}
+
+int lc_tuning_finish(lc_tuning *tuning, char **json, llmcache_error *err)
+{
+    for (size_t i = 0; i < tuning->count; i++) {
+        const lc_tuned_pair *pair = &tuning->pairs[i];
+        tuning->exact += (size_t)pair->exact;
+        tuning->stopped += !pair->exact && !pair->eligible;
+        tuning->across += pair->place.half == LC_ACROSS;
+    }
+    for (size_t part = 0; part < tuning->part_count; part++)
+        if (tune_part(tuning, part))
+            return lc_fail_memory(err);
+    return lc_tuning_report(tuning, json, err);
+}
+
+void lc_tuning_done(lc_tuning *tuning)
+{
+    lc_free(tuning->pairs);
+    lc_free(tuning->graded);
+}
+
+int lc_tune(llmcache *cache, const llmcache_pair *pairs, size_t count, const llmcache_tune_options *options,
+            char **json, llmcache_error *err)
+{
+    lc_tuning tuning;
+    int code = lc_tuning_open(&tuning, cache, options, err);
     if (!code)
         code = collect(&tuning, pairs, count, err);
-    for (size_t part = 0; !code && part < tuning.part_count; part++)
-        if ((code = tune_part(&tuning, part)) != 0)
-            lc_fail_memory(err);
     if (!code)
-        code = lc_tuning_report(&tuning, json, err);
-    lc_free(tuning.pairs);
-    lc_free(tuning.graded);
+        code = lc_tuning_finish(&tuning, json, err);
+    lc_tuning_done(&tuning);
     return code;
 }

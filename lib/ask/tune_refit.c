@@ -62,17 +62,20 @@ static int compare(const lc_tuning *tuning, size_t part, lc_tuned_part *to)
     return code;
 }
 
-/* New numbers need a threshold of their own: the one that keeps the bound, or else the lowest that lets no more
- * wrong ones through, where it was chosen, than there are now. */
+/* New numbers need a threshold of their own: the one that keeps the bound, or else the lowest that in neither half lets
+ * more wrong ones through than there are now. */
 static int take_numbers(lc_tuning *tuning, size_t part, lc_tuned_part *to)
 {
     size_t count = lc_tuning_grade(tuning, part, NULL);
     uint64_t wrong = lc_served_from(tuning->graded, count, LC_CHOOSING, to->current).wrong;
+    uint64_t wrong_there = lc_served_from(tuning->graded, count, LC_CONFIRMING, to->current).wrong;
     count = lc_tuning_grade(tuning, part, to->fit.numbers);
     int code = lc_bound_find(tuning->graded, count, tuning->options.max_wrong, tuning->part_confidence,
                              &to->bound);
     to->threshold = to->bound.met ? to->bound.threshold
-                                  : lc_threshold_with(tuning->graded, count, LC_CHOOSING, wrong);
+                                  : fmax(lc_threshold_with(tuning->graded, count, LC_CHOOSING, wrong),
+                                         lc_threshold_with(tuning->graded, count, LC_CONFIRMING, wrong_there));
+    to->taken = lc_served_from(tuning->graded, count, LC_CONFIRMING, to->threshold);
     to->changes = 1;
     return code;
 }
@@ -81,7 +84,7 @@ int lc_tuning_refit(lc_tuning *tuning, size_t part)
 {
     lc_tuned_part *to = &tuning->parts[part];
     to->refit = !tuning->by_score ? LC_REFIT_NO_SCORE : LC_REFIT_FEW_LABELS;
-    if (!tuning->by_score || !enough(tuning, part, LC_CHOOSING) || !enough(tuning, part, LC_CONFIRMING))
+    if (!tuning->by_score || to->too_few || !enough(tuning, part, LC_CHOOSING) || !enough(tuning, part, LC_CONFIRMING))
         return 0;
     int code = fit(tuning, part, &to->fit);
     if (!code)

@@ -97,9 +97,9 @@ static void missing(const lc_tuning *tuning, const lc_tuned_part *part, lc_buffe
 
 static void numbers_of(const double *numbers, lc_buffer *out)
 {
-    lc_buffer_format(out, "{\"bias\":%.6g", numbers ? numbers[LC_FEATURE_COUNT] : LC_SCORE_BIAS);
+    lc_buffer_format(out, "{\"bias\":%.10g", numbers ? numbers[LC_FEATURE_COUNT] : LC_SCORE_BIAS);
     for (int i = 0; i < LC_FEATURE_COUNT; i++)
-        lc_buffer_format(out, ",\"%s\":%.6g", lc_feature_name((lc_feature)i),
+        lc_buffer_format(out, ",\"%s\":%.10g", lc_feature_name((lc_feature)i),
                          numbers ? numbers[i] : lc_feature_weight((lc_feature)i));
     lc_buffer_byte(out, '}');
 }
@@ -121,6 +121,10 @@ static void refit(const lc_tuning *tuning, size_t at, lc_buffer *out)
         lc_buffer_text(out, ",\"after\":");
         numbers_of(part->fit.numbers, out);
     }
+    if (part->refit == LC_REFIT_BETTER) {
+        lc_buffer_text(out, ",\"taken\":");
+        point(tuning, part, part->threshold, part->taken, out);
+    }
     lc_buffer_byte(out, '}');
 }
 
@@ -139,6 +143,8 @@ static void tell_part(const lc_tuning *tuning, size_t at, lc_buffer *out)
     lc_buffer_format(out, ",\"limit\":%.6f,\"limit_choosing\":%.6f", bound->confirming_limit,
                      bound->choosing_limit);
     missing(tuning, part, out);
+    lc_buffer_format(out, ",\"counting\":%zu,\"labels_missing\":%zu", part->counting,
+                     part->too_few ? tuning->min_labels - part->counting : 0);
     refit(tuning, at, out);
     lc_buffer_text(out, ",\"curve\":[");
     curve(tuning, at, out);
@@ -228,6 +234,10 @@ int lc_tuning_report(const lc_tuning *tuning, char **json, llmcache_error *err)
         tell_part(tuning, i, &out);
     }
     lc_buffer_byte(&out, ']');
+    if (tuning->labels) {
+        lc_buffer_format(&out, ",\"min_labels\":%zu,\"observed\":", tuning->min_labels);
+        lc_labels_report(tuning->labels, &out);
+    }
     settings(tuning, &out);
     weights(tuning, &out);
     lc_buffer_byte(&out, '}');

@@ -1,11 +1,14 @@
 /*
- * Settings chosen by labelled pairs: what lib/ask/tune.c finds and tune_report.c writes. The statistics are
+ * Settings chosen by labelled pairs: what lib/ask/tune.c finds and tune_report.c writes; tune_observed.c brings
+ * pairs from the store. The statistics are
  * lib/decide's (halves.h, bound.h, fit.h, paired.h) and know nothing of texts.
  */
 #ifndef LC_ASK_TUNING_H
 #define LC_ASK_TUNING_H
 
 #include "ask/cache.h"
+#include "ask/judge_pairs.h"
+#include "ask/labels.h"
 #include "decide/bound.h"
 #include "decide/fit.h"
 #include "decide/paired.h"
@@ -38,6 +41,8 @@ typedef struct lc_tuned_part {
     double current;
     const char *current_from;
     size_t requests[2], positive[2]; /* of each half; exact ones left out */
+    size_t counting; /* labels that a fit could use */
+    int too_few;     /* of them: nothing is chosen */
     lc_bound bound;                  /* with the numbers that are to be in force */
     lc_served now;                   /* at the current threshold, on the confirming half */
     lc_refit_state refit;
@@ -45,6 +50,7 @@ typedef struct lc_tuned_part {
     lc_gain gain;
     int changes;      /* a setting is to be written: */
     double threshold;
+    lc_served taken;  /* there, with the fitted numbers, on the confirming half */
 } lc_tuned_part;
 
 typedef struct lc_tuning {
@@ -53,6 +59,8 @@ typedef struct lc_tuning {
     int by_score;
     lc_tuned_pair *pairs;
     size_t count, unlabelled, exact, across, stopped;
+    size_t min_labels;       /* of a part */
+    const lc_labels *labels; /* NULL: the pairs are a caller's */
     lc_tuned_part parts[LC_LANGUAGE_COUNT];
     size_t part_count;
     lc_graded *graded; /* room for all pairs */
@@ -68,6 +76,18 @@ int lc_tuning_refit(lc_tuning *tuning, size_t part);
 
 /* tune_report.c: all of it as one JSON object; free with lc_free. */
 int lc_tuning_report(const lc_tuning *tuning, char **json, llmcache_error *err);
+
+/* A whole tuning: open, make room for `count` pairs, see (or fill in) and place each, finish; done at the end whatever
+ * happened. */
+int lc_tuning_open(lc_tuning *tuning, llmcache *cache, const llmcache_tune_options *given, llmcache_error *err);
+int lc_tuning_make_room(lc_tuning *tuning, size_t count, llmcache_error *err);
+void lc_tuning_see(const lc_tuning *tuning, const lc_judged *judged, lc_tuned_pair *to);
+int lc_tuning_finish(lc_tuning *tuning, char **json, llmcache_error *err);
+void lc_tuning_done(lc_tuning *tuning);
+
+/* tune_observed.c */
+int lc_tune_observations(llmcache *cache, const llmcache_filter *filter, const llmcache_tune_options *options,
+                         char **json, llmcache_error *err);
 
 int lc_tune(llmcache *cache, const llmcache_pair *pairs, size_t count, const llmcache_tune_options *options,
             char **json, llmcache_error *err);
