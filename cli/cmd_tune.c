@@ -2,24 +2,23 @@
 #include "cli_pairs.h"
 #include "cli_print.h"
 #include "cli_progress.h"
-#include "env_file.h"
+#include "tune_settle.h"
 #include "tune_show.h"
 
-#include <errno.h>
-#include <limits.h>
+#include <llmcache/observe.h>
+#include <llmcache/tune.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_LINES = 8 };
 
 static int show_progress(void *user, size_t done, size_t total)
 {
     return cli_progress_show(user, "judging", done, total, 0);
 }
 
-/* llmcache_tune's object; a new reference. */
+/* The library's object; a new reference. `pairs` NULL: by what the store has observed. */
 static int tune(cli_session *cli, const cli_pairs *pairs, llmcache_tune_options *options, json_t **report)
 {
+    llmcache_filter filter = {.struct_size = sizeof filter, .space = cli_value(cli, "namespace")};
     llmcache_error err;
     cli_progress line = {0};
     char *text;
@@ -28,7 +27,8 @@ static int tune(cli_session *cli, const cli_pairs *pairs, llmcache_tune_options 
         return code;
     options->progress = show_progress;
     options->user = &line;
-    code = llmcache_tune(cli->cache, pairs->pairs, pairs->count, options, &text, &err);
+    code = pairs ? llmcache_tune(cli->cache, pairs->pairs, pairs->count, options, &text, &err)
+                 : llmcache_tune_observations(cli->cache, &filter, options, &text, &err);
     cli_progress_end(&line);
     if (code)
         return cli_fail(cli, &err);
@@ -37,80 +37,7 @@ static int tune(cli_session *cli, const cli_pairs *pairs, llmcache_tune_options 
     return *report ? CLI_OK : cli_usage(cli, "out of memory");
 }
 
-static int failed_to_write(const cli_session *cli, const char *path)
-{
-    llmcache_error err = {.code = LLMCACHE_IO, .retry_after_ms = -1};
-    snprintf(err.message, sizeof err.message, "%.100s could not be written: %s", path, strerror(errno));
-    return cli_fail(cli, &err);
-}
-
 /* ---- Writing -------------------------------------------------------------------- */
-
-/* The file of score weights: --weights, or score-weights.json beside the file of settings. */
-static void weights_path(const cli_session *cli, char path[PATH_MAX])
-{
-    const char *named = cli_value(cli, "weights"), *env = cli_value(cli, "write");
-    const char *slash = env ? strrchr(env, '/') : NULL;
-    if (named)
-        snprintf(path, PATH_MAX, "%s", named);
-    else
-        snprintf(path, PATH_MAX, "%.*sscore-weights.json", slash ? (int)(slash + 1 - env) : 0, env ? env : "");
-}
-
-static int write_weights(const cli_session *cli, const json_t *report, const char *path)
-{
-    char *text = json_dumps(json_object_get(report, "score_weights"), JSON_INDENT(2) | JSON_REAL_PRECISION(10));
-    int code = text ? env_file_replace(path, text, (unsigned)strlen(text)) : -1;
-    free(text);
-    return code ? failed_to_write(cli, path) : CLI_OK;
-}
-
-/* What is to stand in the environment; `weights` "" without a file of them. */
-static int lines_of(const json_t *report, const char *weights, env_line lines[MAX_LINES])
-{
-    const char *setting;
-    json_t *value;
-    int count = 0;
-    json_object_foreach(json_object_get(report, "settings"), setting, value)
-    {
-        env_name(setting, lines[count].name);
-        snprintf(lines[count++].value, sizeof lines->value, "%s", json_string_value(value));
-    }
-    if (*weights) {
-        env_name("score-weights", lines[count].name);
-        snprintf(lines[count++].value, sizeof lines->value, "%s", weights);
-    }
-    return count;
-}
-
-/* Prints what to write, or writes it where that was asked for. */
-static int settle(const cli_session *cli, json_t *report)
-{
-    char path[PATH_MAX] = "", whole[PATH_MAX];
-    env_line lines[MAX_LINES];
-    const char *env = cli_value(cli, "write");
-    int fitted = json_is_object(json_object_get(report, "score_weights"));
-    int writes_weights = fitted && (env || cli_value(cli, "weights")), code = CLI_OK;
-    if (fitted)
-        weights_path(cli, path);
-    if (writes_weights && (code = write_weights(cli, report, path)) != CLI_OK)
-        return code;
-    if (writes_weights && realpath(path, whole) && strlen(whole) < sizeof lines->value)
-        snprintf(path, sizeof path, "%s", whole);
-    int count = lines_of(report, path, lines);
-    if (count && env && env_file_set(env, lines, count))
-        return failed_to_write(cli, env);
-    json_object_set_new(report, "written", env && count ? shown_string(env) : json_null());
-    if (cli->json || !count)
-        return CLI_OK;
-    printf("\n%s%s:\n", env ? "Written to " : "To be set, in .env say (--write .env does it)",
-           env ? env : "");
-    for (int i = 0; i < count; i++)
-        printf("%s=%s\n", lines[i].name, lines[i].value);
-    if (fitted && !writes_weights)
-        printf("(--weights FILE writes the fitted numbers)\n");
-    return CLI_OK;
-}
 
 static int draw(const cli_session *cli, const json_t *report)
 {
@@ -121,7 +48,7 @@ static int draw(const cli_session *cli, const json_t *report)
     int failed = !to || tune_svg(report, to);
     if (to && fclose(to))
         failed = 1;
-    return failed ? failed_to_write(cli, path) : CLI_OK;
+    return failed ? tune_failed_to_write(cli, path) : CLI_OK;
 }
 
 /* ---- The command ---------------------------------------------------------------- */
@@ -132,33 +59,90 @@ static int finish(const cli_session *cli, json_t *report)
         tune_print(cli, report);
     int code = draw(cli, report);
     if (!code)
-        code = settle(cli, report);
-    int met = json_is_true(json_object_get(report, "met"));
+        code = tune_settle(cli, report);
+    int met = json_is_true(json_object_get(report, "met")) ||
+              json_is_string(json_object_get(report, "applied"));
     if (cli->json && !code)
         code = print_json(json_incref(report));
     return code ? code : met ? CLI_OK : CLI_UNMET;
 }
 
-static int run(cli_session *cli)
+/* "feedback,judge" as bits. */
+static int read_observers(const cli_session *cli, unsigned *observers)
 {
-    cli_pairs pairs;
-    json_t *report = NULL;
-    int64_t seed = 0;
-    llmcache_tune_options options = {.struct_size = sizeof options,
-                                     .max_wrong = 0.01,
-                                     .confidence = 0.95,
-                                     .refit = cli_value(cli, "refit") != NULL};
-    int code = cli_share(cli, "max-wrong", &options.max_wrong);
+    const char *at = cli_value(cli, "source");
+    for (size_t size; at && *at; at += size + (at[size] == ',')) {
+        int observer = LLMCACHE_BY_FEEDBACK;
+        size = strcspn(at, ",");
+        for (; observer <= LLMCACHE_BY_IMPORT; observer++) {
+            const char *name = llmcache_observer_name(observer);
+            if (strlen(name) == size && memcmp(name, at, size) == 0)
+                break;
+        }
+        if (observer > LLMCACHE_BY_IMPORT)
+            return cli_usage(cli, "--source is of feedback, judge, exploration, shadow, import, not \"%.*s\"",
+                             size < 60 ? (int)size : 60, at);
+        *observers |= 1u << observer;
+    }
+    return CLI_OK;
+}
+
+static int read_options(const cli_session *cli, llmcache_tune_options *options)
+{
+    int64_t seed = 0, labels = 0;
+    *options = (llmcache_tune_options){.struct_size = sizeof *options,
+                                       .max_wrong = 0.01,
+                                       .confidence = 0.95,
+                                       .refit = cli_value(cli, "refit") || cli_value(cli, "from-observations"),
+                                       .language = cli_value(cli, "language")};
+    int code = cli_share(cli, "max-wrong", &options->max_wrong);
     if (!code)
-        code = cli_share(cli, "confidence", &options.confidence);
+        code = cli_share(cli, "confidence", &options->confidence);
     if (!code)
         code = cli_number(cli, "seed", 0, &seed);
-    if (code)
-        return code;
-    options.seed = (uint64_t)seed;
-    code = cli_pairs_read(cli, &pairs);
     if (!code)
-        code = tune(cli, &pairs, &options, &report);
+        code = cli_number(cli, "min-labels", 1, &labels);
+    if (!code)
+        code = read_observers(cli, &options->observers);
+    options->seed = (uint64_t)seed;
+    options->min_labels = (size_t)labels;
+    return code;
+}
+
+/* What does not go together. */
+static int check(const cli_session *cli)
+{
+    static const char *const of_observations[] = {"namespace", "language", "source", "min-labels"};
+    int observed = cli_value(cli, "from-observations") != NULL, undo = cli_value(cli, "undo") != NULL;
+    if (undo && (observed || cli->argument_count || cli_value(cli, "apply") || cli_value(cli, "refit")))
+        return cli_usage(cli, "--undo stands alone, but for --weights");
+    if (observed && cli->argument_count)
+        return cli_usage(cli, "either FILE or --from-observations");
+    if (!observed && !undo && !cli->argument_count)
+        return cli_usage(cli, "tune needs a FILE of labelled pairs, or --from-observations");
+    for (size_t i = 0; !observed && i < sizeof of_observations / sizeof *of_observations; i++)
+        if (cli_value(cli, of_observations[i]))
+            return cli_usage(cli, "--%s belongs to --from-observations", of_observations[i]);
+    if (cli_value(cli, "apply") && !observed && !cli_value(cli, "refit"))
+        return cli_usage(cli, "--apply needs --refit or --from-observations");
+    return CLI_OK;
+}
+
+static int run(cli_session *cli)
+{
+    cli_pairs pairs = {0};
+    json_t *report = NULL;
+    llmcache_tune_options options;
+    int observed = cli_value(cli, "from-observations") != NULL;
+    int code = check(cli);
+    if (!code && cli_value(cli, "undo"))
+        return tune_undo(cli);
+    if (!code)
+        code = read_options(cli, &options);
+    if (!code && !observed)
+        code = cli_pairs_read(cli, &pairs);
+    if (!code)
+        code = tune(cli, observed ? NULL : &pairs, &options, &report);
     if (!code)
         code = finish(cli, report);
     json_decref(report);
@@ -173,22 +157,29 @@ static const cli_flag flags[] = {
     {"seed", "N", "another split of the pairs [0]"},
     {"svg", "FILE", "draw the curve"},
     {"write", "FILE", "set what was found in this file of settings (.env)"},
-    {"weights", "FILE", "with --refit: where the fitted numbers go"},
+    {"weights", "FILE", "where the fitted numbers go, or are"},
+    {"from-observations", NULL, "refit by the judged observations of the store"},
+    {"namespace", "NAME", "only observations of this namespace"},
+    {"language", "en|zh", "only pairs of this language"},
+    {"source", "NAMES", "only words of these: feedback,judge,exploration,shadow,import"},
+    {"min-labels", "N", "of a language, below which its numbers stay [500]"},
+    {"apply", NULL, "write fitted numbers that are surely better; FILE.previous keeps those before"},
+    {"undo", NULL, "put FILE.previous back"},
     {NULL, NULL, NULL},
 };
 
 const cli_command cmd_tune = {
     .name = "tune",
-    .arguments = "FILE...",
-    .summary = "Choose the threshold by labelled pairs, with a bound on wrong answers",
+    .arguments = "[FILE...]",
+    .summary = "Choose threshold and score by labelled pairs, with a bound on wrong answers",
     .detail =
         "FILE is as for judge. One half of the pairs chooses the lowest threshold whose share of wrong "
         "hits is\n"
         "bounded, the other half confirms it. Without --write nothing is changed. Exit code 5: the "
         "bound could\n"
-        "not be met with these labels; what is missing is said.",
+        "not be met with these labels; what is missing is said. --from-observations takes the labels from\n"
+        "the store instead.",
     .flags = flags,
-    .minimum = 1,
     .maximum = -1,
     .run = run,
 };

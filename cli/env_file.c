@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,28 @@ static void copy_lines(FILE *from, FILE *to, const env_line *lines, int count, c
             put_line(to, &lines[i]);
 }
 
+/* So that a rename outlives a crash; a folder that cannot be synchronised is no failure. */
+static void keep_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash + 1 - path) : 1, slash ? path : ".");
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+
+int env_file_rename(const char *from, const char *to)
+{
+    if (rename(from, to))
+        return -1;
+    unlink(from); /* two names of one file are left as they are by rename */
+    keep_folder(to);
+    return 0;
+}
+
 int env_file_replace(const char *path, const char *text, unsigned size)
 {
     char beside[4096];
@@ -76,7 +99,7 @@ int env_file_replace(const char *path, const char *text, unsigned size)
         failed |= fchmod(fileno(to), was.st_mode & 07777) != 0;
     failed |= fflush(to) != 0 || fsync(fileno(to)) != 0;
     failed |= fclose(to) != 0;
-    if (!failed && rename(beside, path) == 0)
+    if (!failed && env_file_rename(beside, path) == 0)
         return 0;
     int why = errno;
     unlink(beside);

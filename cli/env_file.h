@@ -20,4 +20,7 @@ int env_file_set(const char *path, const env_line *lines, int count);
 /* The whole of a file is replaced by `text` (size 0666 less the umask when it is new). 0, or -1 with errno. */
 int env_file_replace(const char *path, const char *text, unsigned size);
 
+/* Takes the place of `to`, also when both name one file; then `from` is no more. 0, or -1 with errno. */
+int env_file_rename(const char *from, const char *to);
+
 #endif

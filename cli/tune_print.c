@@ -146,6 +146,8 @@ static void print_points(const cli_session *cli, const json_t *part)
     for (size_t i = 3; i < count; i += 4)
         print_point("", json_array_get(curve, i));
     print_point("now", json_object_get(part, "now"));
+    if (json_object_get(json_object_get(part, "refit"), "taken"))
+        print_point("refitted", json_object_get(json_object_get(part, "refit"), "taken"));
     print_point(chosen ? "chosen" : "nearest",
                 chosen ? chosen : json_object_get(part, "nearest"));
 }
@@ -153,6 +155,11 @@ static void print_points(const cli_session *cli, const json_t *part)
 static void print_missing(const json_t *part)
 {
     const json_t *missing = json_object_get(part, "missing");
+    if (tune_number(part, "labels_missing", NULL) > 0) {
+        printf("Too few labels: %.0f count, %.0f more are needed. All stays as it is.\n",
+               tune_number(part, "counting", NULL), tune_number(part, "labels_missing", NULL));
+        return;
+    }
     double needed = tune_number(missing, "hits_needed", NULL);
     printf("The bound cannot be met: the upper limit is %.2f %% at best. ",
            100 * tune_number(part, "limit", NULL));
@@ -183,7 +190,7 @@ static void print_refit(const json_t *part)
 {
     const json_t *refit = json_object_get(part, "refit");
     const char *state = text_of(refit, "state");
-    if (strcmp(state, "not-asked") == 0)
+    if (strcmp(state, "not-asked") == 0 || tune_number(part, "labels_missing", NULL) > 0)
         return;
     if (strcmp(state, "no-score") == 0 || strcmp(state, "few-labels") == 0) {
         printf("No refit: %s\n",
@@ -227,12 +234,39 @@ static void print_part(const cli_session *cli, const json_t *report, const json_
         print_missing(part);
 }
 
+/* Where the labels come from, when it is the store. */
+static void print_observed(const cli_session *cli, const json_t *observed)
+{
+    const char *source;
+    json_t *verdicts;
+    if (!observed)
+        return;
+    print_fact(cli, "observations judged", "%.0f", tune_number(observed, "judged", NULL));
+    print_fact(cli, "  doubtful", "%.0f", tune_number(observed, "doubtful", NULL));
+    print_fact(cli, "  outvoted", "%.0f", tune_number(observed, "outvoted", NULL));
+    print_fact(cli, "  of other sources", "%.0f", tune_number(observed, "of_others", NULL));
+    print_fact(cli, "  of no use here", "%.0f",
+               tune_number(observed, "unusable", NULL) + tune_number(observed, "unreadable", NULL));
+    print_fact(cli, "  with text, without", "%.0f, %.0f", tune_number(observed, "by_text", NULL),
+               tune_number(observed, "by_features", NULL));
+    print_fact(cli, "  namespaces", "%.0f, the largest has %.0f", tune_number(observed, "namespaces", NULL),
+               tune_number(observed, "largest_namespace", NULL));
+    json_object_foreach(json_object_get(observed, "sources"), source, verdicts)
+        print_fact(cli, source, "%.0f right, %.0f wrong", tune_number(verdicts, "right", NULL),
+                   tune_number(verdicts, "wrong", NULL));
+    double used = tune_number(observed, "by_text", NULL) + tune_number(observed, "by_features", NULL);
+    if (tune_number(observed, "namespaces", NULL) > 1 &&
+        2 * tune_number(observed, "largest_namespace", NULL) > used)
+        printf("More than half of the labels are of one namespace, and the numbers hold for all.\n");
+}
+
 void tune_print(const cli_session *cli, const json_t *report)
 {
     size_t i;
     json_t *part;
     print_fact(cli, "embedder", "%s", text_of(report, "embedder"));
     print_fact(cli, "decides", "%s", text_of(report, "decides"));
+    print_observed(cli, json_object_get(report, "observed"));
     print_fact(cli, "labelled pairs", "%.0f", tune_number(report, "labelled", NULL));
     print_fact(cli, "  the same question", "%.0f", tune_number(report, "exact", NULL));
     print_fact(cli, "  stopped before that", "%.0f", tune_number(report, "stopped", NULL));
