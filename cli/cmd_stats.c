@@ -1,10 +1,7 @@
 /* llmcache-cli stats: counters, for people, as JSON or as Prometheus text. */
 #include "cli_print.h"
 
-#include <jansson.h>
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
 
 static int print_metrics(cli_session *cli, llmcache_format format)
 {
@@ -72,27 +69,19 @@ static void print_note(cli_session *cli)
     json_decref(lint);
 }
 
-static int index_is_loading(cli_session *cli)
+static int count_one(void *user, const llmcache_entry *record)
 {
-    llmcache_status status;
-    char *text;
-    if (llmcache_health(cli->cache, &status, &text, NULL))
-        return 0;
-    json_t *health = json_loads(text, 0, NULL);
-    const json_t *index = json_object_get(json_object_get(health, "parts"), "index");
-    const char *detail = json_string_value(json_object_get(index, "detail"));
-    int loading = detail && strcmp(detail, "loading") == 0;
-    json_decref(health);
-    llmcache_free(text);
-    return loading;
+    ++*(unsigned long long *)user;
+    return 0;
 }
 
-/* This process has only just opened the cache: what can be found by meaning is not counted at once. */
-static void wait_for_index(cli_session *cli)
+/* In the store: this process has only just begun to load them into its index. */
+static unsigned long long count_records(cli_session *cli)
 {
-    const struct timespec pause = {0, 5 * 1000 * 1000};
-    for (int i = 0; i < 400 && index_is_loading(cli); i++)
-        nanosleep(&pause, NULL);
+    const llmcache_filter records = {.struct_size = sizeof records, .records = 2};
+    unsigned long long count = 0;
+    llmcache_each(cli->cache, &records, count_one, &count, NULL);
+    return count;
 }
 
 static int run(cli_session *cli)
@@ -102,7 +91,6 @@ static int run(cli_session *cli)
     int code = cli_open(cli);
     if (code)
         return code;
-    wait_for_index(cli);
     if (cli_value(cli, "prometheus"))
         return print_metrics(cli, LLMCACHE_PROMETHEUS);
     if (cli->json)
@@ -111,7 +99,7 @@ static int run(cli_session *cli)
     llmcache_stats(cli->cache, &c, sizeof c);
     print_fact(cli, "store", "%s", cli_setting(cli, "store"));
     print_fact(cli, "entries", "%llu", (unsigned long long)c.entries);
-    print_fact(cli, "searchable by meaning", "%llu", (unsigned long long)c.records);
+    print_fact(cli, "searchable by meaning", "%llu", count_records(cli));
     print_bytes(cli, "memory cache", c.memory_bytes);
     if (c.requests)
         print_counts(cli, &c);
