@@ -114,6 +114,15 @@ typedef struct llmcache_store_ops {
     int (*watch)(void *self, const llmcache_watch *watch, llmcache_error *err);
 
     void (*close)(void *self);
+
+    /*
+     * What `each` does with the records of all namespaces, for who wants their vectors only, such as a cache
+     * that starts: answer, texts, times but the expiry, and counts may be left out (empty, 0); namespace,
+     * fingerprint, partition, embedder, vector and expiry are there, and are checked as far as that goes
+     * without the answer. NULL: `each` is called instead.
+     */
+    int (*each_vector)(void *self, int64_t now_ms, llmcache_entry_fn fn, void *user, uint64_t *damaged,
+                       llmcache_error *err);
 } llmcache_store_ops;
 
 LLMCACHE_EXPORT int llmcache_options_store(llmcache_options *options,

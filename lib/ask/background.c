@@ -40,8 +40,7 @@ static int load(llmcache *cache)
     if (!cache->embedder.ops.embed)
         return 0;
     cache->background.foreign = 0;
-    int code = cache->store.ops.each(cache->store.self, LLMCACHE_PART_EMBED, NULL, lc_now_ms(cache),
-                                     add_record, cache, &damaged, &err);
+    int code = lc_store_each_vector(&cache->store, lc_now_ms(cache), add_record, cache, &damaged, &err);
     if (code)
         lc_count_add(&cache->counts.store_errors, 1);
     pthread_mutex_lock(&cache->background.lock);

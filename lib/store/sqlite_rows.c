@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/sha256.h"
 #include "store/store.h"
+#include "store/vector_sum.h"
 
 #include <string.h>
 
@@ -18,6 +19,11 @@ enum column {
     SPACE, FINGERPRINT, PARTITION, PROTOCOL, MODEL, QUESTION, TAGS, CREATED, EXPIRES, MODEL_MS,
     INPUT, OUTPUT, STALE, COST, FLAGS, CHECKSUM, BODY, EMBEDDER, VECTOR, SHAPE, ID
 };
+
+/* Those of LC_SQL_VECTORS, in the order of the table: SQLite reads no further in a row than it must. */
+#define OF_VECTORS "id, space, fingerprint, partition, expires_ms, flags, embedder, vector"
+
+enum vector_column { V_ID, V_SPACE, V_FINGERPRINT, V_PARTITION, V_EXPIRES, V_FLAGS, V_EMBEDDER, V_VECTOR };
 
 #define PUT_COMMON                                                                             \
     " ON CONFLICT(fingerprint, space) DO UPDATE SET partition=excluded.partition,"             \
@@ -56,6 +62,7 @@ static const char *const sql[LC_SQL_PARTS][LC_SQL_COUNT] = {
     {STATEMENTS("embed_cache", ", embedder, vector", ",?18,?19",
                 ", embedder=excluded.embedder, vector=excluded.vector",
                 ", embedder, vector, '', id", ", embedder, vector, '', id"),
+     [LC_SQL_VECTORS] = "SELECT " OF_VECTORS " FROM embed_cache WHERE id > ?1 ORDER BY id LIMIT ?3",
      [LC_SQL_TOTAL] = "SELECT rows FROM totals WHERE part = 2"},
     {STATEMENTS("observation_cache", "", "", "", ", '', NULL, '', id", ", '', NULL, '', id"),
      [LC_SQL_TOTAL] = "SELECT rows FROM totals WHERE part = 4"},
@@ -155,6 +162,18 @@ static int64_t checksum_of(const llmcache_entry *entry, int part)
     return checksum;
 }
 
+/*
+ * The checksum takes the answer to compute. So that vectors can be read without their answers, a record has a sum
+ * of its own over what leads to it, in the upper half of its flags; 0: none, as in files of older versions.
+ */
+#define SUM_SHIFT 32
+
+static int64_t flags_of(const llmcache_entry *entry, int part)
+{
+    uint64_t sum = part == LLMCACHE_PART_EMBED ? lc_vector_sum(entry) : 0;
+    return (int64_t)(sum << SUM_SHIFT | entry->flags);
+}
+
 void lc_sqlite_bind_entry(sqlite3_stmt *statement, int part, const llmcache_entry *entry)
 {
     const char *const texts[] = {entry->protocol, entry->model, entry->question, entry->tags};
@@ -172,7 +191,7 @@ void lc_sqlite_bind_entry(sqlite3_stmt *statement, int part, const llmcache_entr
     sqlite3_bind_int64(statement, OUTPUT + 1, entry->output_tokens);
     sqlite3_bind_int64(statement, STALE + 1, entry->stale_ms);
     sqlite3_bind_int64(statement, COST + 1, entry->cost_nano);
-    sqlite3_bind_int64(statement, FLAGS + 1, entry->flags);
+    sqlite3_bind_int64(statement, FLAGS + 1, flags_of(entry, part));
     sqlite3_bind_int64(statement, CHECKSUM + 1, checksum_of(entry, part));
     sqlite3_bind_text64(statement, BODY + 1, entry->body, entry->body_size, SQLITE_STATIC,
                         SQLITE_UTF8);
@@ -203,11 +222,11 @@ static int read_digest(sqlite3_stmt *statement, int column, unsigned char digest
     return 0;
 }
 
-static int read_vector(lc_sqlite_connection *connection, sqlite3_stmt *statement,
+static int read_vector(lc_sqlite_connection *connection, sqlite3_stmt *statement, int column,
                        llmcache_entry *entry)
 {
-    const void *blob = sqlite3_column_blob(statement, VECTOR);
-    size_t size = (size_t)sqlite3_column_bytes(statement, VECTOR);
+    const void *blob = sqlite3_column_blob(statement, column);
+    size_t size = (size_t)sqlite3_column_bytes(statement, column);
     if (!blob || !size || size % sizeof(float))
         return LLMCACHE_CORRUPT;
     if (size > connection->vector_room) {
@@ -262,8 +281,60 @@ int lc_sqlite_read(lc_sqlite_connection *connection, sqlite3_stmt *statement, in
     if (!code)
         code = read_texts(statement, &read);
     if (!code && part == LLMCACHE_PART_EMBED)
-        code = read_vector(connection, statement, &read);
+        code = read_vector(connection, statement, VECTOR, &read);
     if (!code && checksum_of(&read, part) != row->checksum)
+        code = LLMCACHE_CORRUPT;
+    if (code == LLMCACHE_CORRUPT && sqlite3_errcode(connection->db) == SQLITE_NOMEM)
+        code = LLMCACHE_MEMORY;
+    if (code)
+        return code;
+    lc_entry_id(read.fingerprint, read.id);
+    *entry = read;
+    return 0;
+}
+
+/* ---- Vectors alone --------------------------------------------------------------------------------- */
+
+/* The whole row, then as `entry` again. */
+static int check_whole(lc_sqlite_connection *connection, const llmcache_entry *entry)
+{
+    llmcache_entry whole;
+    lc_sqlite_row row;
+    llmcache_key key = {.space = entry->space};
+    int rc;
+    memcpy(key.fingerprint, entry->fingerprint, sizeof key.fingerprint);
+    sqlite3_stmt *statement = lc_sqlite_statement(connection, LC_SQL_GET, LLMCACHE_PART_EMBED, &rc);
+    if (!statement)
+        return LLMCACHE_MEMORY;
+    lc_sqlite_bind_key(statement, &key);
+    int code = sqlite3_step(statement) == SQLITE_ROW
+                   ? lc_sqlite_read(connection, statement, LLMCACHE_PART_EMBED, &whole, &row)
+                   : LLMCACHE_CORRUPT;
+    sqlite3_reset(statement);
+    return code;
+}
+
+int lc_sqlite_read_vector(lc_sqlite_connection *connection, sqlite3_stmt *statement, llmcache_entry *entry,
+                          lc_sqlite_row *row)
+{
+    llmcache_entry read = {.struct_size = sizeof read, .protocol = "", .model = "", .question = "", .tags = "",
+                           .shape = "", .body = ""};
+    uint64_t flags = (uint64_t)sqlite3_column_int64(statement, V_FLAGS);
+    *row = (lc_sqlite_row){.id = sqlite3_column_int64(statement, V_ID)};
+    read.expires_ms = sqlite3_column_int64(statement, V_EXPIRES);
+    read.flags = (uint32_t)flags;
+    int code = read_digest(statement, V_FINGERPRINT, read.fingerprint);
+    if (!code)
+        code = read_digest(statement, V_PARTITION, read.partition);
+    read.space = text_at(statement, V_SPACE);
+    read.embedder = text_at(statement, V_EMBEDDER);
+    if (!code && !(read.space && read.embedder))
+        code = LLMCACHE_CORRUPT;
+    if (!code)
+        code = read_vector(connection, statement, V_VECTOR, &read);
+    if (!code && !(flags >> SUM_SHIFT))
+        code = check_whole(connection, &read); /* it leaves the same vector in the connection's room */
+    else if (!code && lc_vector_sum(&read) != flags >> SUM_SHIFT)
         code = LLMCACHE_CORRUPT;
     if (code == LLMCACHE_CORRUPT && sqlite3_errcode(connection->db) == SQLITE_NOMEM)
         code = LLMCACHE_MEMORY;

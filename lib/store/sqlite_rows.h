@@ -14,6 +14,7 @@ enum lc_sqlite_statement {
     LC_SQL_GET,         /* fingerprint, space */
     LC_SQL_GET_HEAD,    /* lowest and highest fingerprint, space */
     LC_SQL_PAGE,        /* rows past an id, of a space or (NULL) all */
+    LC_SQL_VECTORS,     /* records past an id, without what only their answers need; how many at most */
     LC_SQL_PUT,
     LC_SQL_REMOVE,      /* fingerprint, space */
     LC_SQL_REMOVE_HEAD, /* lowest and highest fingerprint, space */
@@ -72,5 +73,12 @@ typedef struct lc_sqlite_row {
  */
 int lc_sqlite_read(lc_sqlite_connection *connection, sqlite3_stmt *statement, int part,
                    llmcache_entry *entry, lc_sqlite_row *row);
+
+/*
+ * The same for a row of LC_SQL_VECTORS: texts and body are "", what else was not read is 0. One without a sum of
+ * its own is read and checked in whole.
+ */
+int lc_sqlite_read_vector(lc_sqlite_connection *connection, sqlite3_stmt *statement, llmcache_entry *entry,
+                          lc_sqlite_row *row);
 
 #endif

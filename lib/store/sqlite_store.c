@@ -18,8 +18,6 @@
 
 #define MAX_READERS 16
 #define CONNECT_MS  1000
-#define PAGE_ROWS   256
-#define PAGE_BYTES  ((size_t)4 << 20)
 
 /* ---- The state --------------------------------------------------------------------------------- */
 
@@ -190,84 +188,6 @@ static int get(void *user_self, int part, const llmcache_key *key, int64_t now_m
     sqlite3_reset(statement);
     lc_sqlite_report(self, connection, rc);
     lc_sqlite_give_back(self, connection);
-    return code;
-}
-
-/* Some rows copied out, so that no read is open while the caller works on them. */
-typedef struct page {
-    lc_entry *entries[PAGE_ROWS];
-    size_t count;
-    int64_t last_id;
-    uint64_t damaged;
-    int end;
-} page;
-
-static int read_page(lc_sqlite *self, lc_sqlite_connection *connection, int part, const char *space,
-                     int64_t now_ms, page *p, int *rc, llmcache_error *err)
-{
-    size_t bytes = 0, rows = 0;
-    sqlite3_stmt *statement = lc_sqlite_statement(connection, LC_SQL_PAGE, part, rc);
-    if (!statement)
-        return lc_sqlite_fail(*rc, "reading", self->path, err);
-    sqlite3_bind_int64(statement, 1, p->last_id);
-    if (space)
-        sqlite3_bind_text(statement, 2, space, -1, SQLITE_STATIC);
-    else
-        sqlite3_bind_null(statement, 2);
-    sqlite3_bind_int(statement, 3, PAGE_ROWS);
-    p->count = 0;
-    while (bytes < PAGE_BYTES && (*rc = sqlite3_step(statement)) == SQLITE_ROW) {
-        llmcache_entry entry;
-        lc_sqlite_row row;
-        int code = lc_sqlite_read(connection, statement, part, &entry, &row);
-        rows++;
-        p->last_id = row.id;
-        if (code == LLMCACHE_CORRUPT) {
-            p->damaged++;
-            continue;
-        }
-        if (!code && entry.expires_ms && entry.expires_ms <= now_ms)
-            continue;
-        lc_entry *copy = code ? NULL : lc_entry_new_record(&entry);
-        if (!copy) {
-            sqlite3_reset(statement);
-            return lc_fail_memory(err);
-        }
-        bytes += copy->bytes;
-        p->entries[p->count++] = copy;
-    }
-    p->end = *rc == SQLITE_DONE && rows < PAGE_ROWS;
-    sqlite3_reset(statement);
-    return *rc == SQLITE_DONE || *rc == SQLITE_ROW ? 0 : lc_sqlite_fail(*rc, "reading", self->path, err);
-}
-
-static int each(void *user_self, int part, const char *space, int64_t now_ms, llmcache_entry_fn fn,
-                void *user, uint64_t *damaged, llmcache_error *err)
-{
-    lc_sqlite *self = user_self;
-    page *p = lc_zalloc(sizeof *p);
-    if (!p)
-        return lc_fail_memory(err);
-    int code = 0, stop = 0;
-    while (!code && !stop && !p->end) {
-        lc_sqlite_connection *connection;
-        int rc = SQLITE_OK;
-        p->count = 0;
-        code = lc_sqlite_lend(self, lc_mono_ms() + self->connect_ms, &connection, err);
-        if (!code) {
-            code = read_page(self, connection, part, space, now_ms, p, &rc, err);
-            lc_sqlite_report(self, connection, rc);
-            lc_sqlite_give_back(self, connection);
-        }
-        for (size_t i = 0; i < p->count; i++) {
-            if (!code && !stop)
-                stop = fn(user, &p->entries[i]->facts);
-            lc_entry_unref(p->entries[i]);
-        }
-    }
-    if (damaged)
-        *damaged = p->damaged;
-    lc_free(p);
     return code;
 }
 
@@ -472,8 +392,8 @@ int lc_store_open_sqlite(const char *path, const lc_store_options *options, lc_s
 {
     static const llmcache_store_ops ops = {
         .version = LLMCACHE_BACKEND_VERSION, .name = "sqlite", .get = get, .put = put,
-        .remove = remove_keys, .each = each, .sweep = sweep, .ping = ping, .stats = stats,
-        .watch = watch, .close = close_store};
+        .remove = remove_keys, .each = lc_sqlite_each, .sweep = sweep, .ping = ping, .stats = stats,
+        .watch = watch, .close = close_store, .each_vector = lc_sqlite_each_vector};
     if (!sqlite3_threadsafe())
         return lc_fail(err, LLMCACHE_UNSUPPORTED, "sqlite: the library was built without threads");
     lc_sqlite *self = new_state(options);

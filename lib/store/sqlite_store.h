@@ -2,6 +2,7 @@
  * The inside of the SQLite store, shared by its files:
  *
  *   sqlite_store.c   the operations and the state
+ *   sqlite_walk.c    going over all rows
  *   sqlite_queue.c   changes waiting to be made, and waiting for them
  *   sqlite_batch.c   many changes in one transaction
  *   sqlite_writer.c  the one thread that writes; it also opens and mends the file
@@ -105,6 +106,14 @@ void lc_sqlite_report(lc_sqlite *self, const lc_sqlite_connection *connection, i
 
 /* The store's reason, or a wish to try again; lock held. */
 int lc_sqlite_not_ready(lc_sqlite *self, llmcache_error *err);
+
+/* ---- sqlite_walk.c ----------------------------------------------------------------------------- */
+
+/* As in llmcache_store_ops. */
+int lc_sqlite_each(void *self, int part, const char *space, int64_t now_ms, llmcache_entry_fn fn, void *user,
+                   uint64_t *damaged, llmcache_error *err);
+int lc_sqlite_each_vector(void *self, int64_t now_ms, llmcache_entry_fn fn, void *user, uint64_t *damaged,
+                          llmcache_error *err);
 
 /* ---- sqlite_queue.c ---------------------------------------------------------------------------- */
 

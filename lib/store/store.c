@@ -20,6 +20,14 @@ void lc_store_close(lc_store *store)
     memset(store, 0, sizeof *store);
 }
 
+int lc_store_each_vector(const lc_store *store, int64_t now_ms, llmcache_entry_fn fn, void *user,
+                         uint64_t *damaged, llmcache_error *err)
+{
+    if (store->ops.each_vector)
+        return store->ops.each_vector(store->self, now_ms, fn, user, damaged, err);
+    return store->ops.each(store->self, LLMCACHE_PART_EMBED, NULL, now_ms, fn, user, damaged, err);
+}
+
 int lc_store_open(const char *uri, const lc_store_options *options, lc_store *store,
                   llmcache_error *err)
 {

@@ -27,6 +27,10 @@ int lc_store_open(const char *uri, const lc_store_options *options, lc_store *st
                   llmcache_error *err);
 void lc_store_close(lc_store *store); /* accepts a zeroed one */
 
+/* All vectors: each_vector where the store has it, each where not. */
+int lc_store_each_vector(const lc_store *store, int64_t now_ms, llmcache_entry_fn fn, void *user,
+                         uint64_t *damaged, llmcache_error *err);
+
 int lc_store_open_memory(const lc_store_options *options, lc_store *store, llmcache_error *err);
 int lc_store_open_sqlite(const char *path, const lc_store_options *options, lc_store *store,
                          llmcache_error *err); /* path "": the XDG cache folder */

@@ -314,6 +314,77 @@ Test(store, each_comes_once)
     cr_assert_eq(count_of(LLMCACHE_PART_EMBED), 0u);
 }
 
+/* ---- Vectors alone --------------------------------------------------------------------------- */
+
+typedef struct vectors_seen {
+    llmcache_entry wanted;
+    unsigned same, others, stop_after;
+} vectors_seen;
+
+static int look_at_vector(void *user, const llmcache_entry *entry)
+{
+    vectors_seen *s = user;
+    const llmcache_entry *wanted = &s->wanted;
+    cr_assert_not_null(entry->question);
+    cr_assert_not_null(entry->protocol);
+    cr_assert_not_null(entry->body);
+    if (strcmp(entry->id, wanted->id) != 0 || strcmp(entry->space, wanted->space) != 0) {
+        s->others++;
+    } else {
+        s->same++;
+        cr_assert_arr_eq(entry->fingerprint, wanted->fingerprint, sizeof wanted->fingerprint);
+        cr_assert_arr_eq(entry->partition, wanted->partition, sizeof wanted->partition);
+        cr_assert_str_eq(entry->embedder, wanted->embedder);
+        cr_assert_eq(entry->expires_ms, wanted->expires_ms);
+        cr_assert_eq(entry->dimension, wanted->dimension);
+        cr_assert_arr_eq(entry->vector, wanted->vector, wanted->dimension * sizeof *wanted->vector);
+    }
+    return s->stop_after && s->same + s->others >= s->stop_after;
+}
+
+static uint64_t walk_vectors(int64_t at, vectors_seen *s)
+{
+    llmcache_error err;
+    uint64_t damaged = 99;
+    cr_assert_eq(lc_store_each_vector(&store, at, look_at_vector, s, &damaged, &err), 0, "%s", err.message);
+    return damaged;
+}
+
+Test(store, vectors_come_with_all_that_leads_to_them)
+{
+    llmcache_key key = key_of(1);
+    vectors_seen s = {.wanted = entry_of(&key, 5)};
+    s.wanted.expires_ms = now + 3600000;
+    put_entry(&s.wanted, LLMCACHE_PART_BOTH);
+    cr_assert_eq(walk_vectors(now, &s), 0u);
+    cr_assert_eq(s.same, 1u, "the record, and not the exact entry");
+    cr_assert_eq(s.others, 0u);
+    s.wanted = entry_of(&key, 6);
+    put_entry(&s.wanted, LLMCACHE_PART_EMBED);
+    cr_assert_eq(walk_vectors(now, &s), 0u);
+    cr_assert_eq(s.same, 2u, "the newer one");
+    cr_assert_eq(s.others, 0u);
+}
+
+Test(store, vectors_of_all_namespaces_that_are_alive)
+{
+    vectors_seen s = {.wanted = {.space = "", .id = "none"}};
+    for (uint64_t n = 0; n < 600; n++) {
+        llmcache_key key = key_in(n % 3 ? "default" : "third", n);
+        llmcache_entry entry = entry_of(&key, 1);
+        entry.expires_ms = n % 6 ? 0 : now + 60000;
+        put_entry(&entry, LLMCACHE_PART_EMBED);
+    }
+    cr_assert_eq(walk_vectors(now, &s), 0u);
+    cr_assert_eq(s.others, 600u);
+    s.others = 0;
+    cr_assert_eq(walk_vectors(now + 60000, &s), 0u);
+    cr_assert_eq(s.others, 500u, "100 have expired");
+    s = (vectors_seen){.wanted = s.wanted, .stop_after = 300};
+    walk_vectors(now, &s);
+    cr_assert_eq(s.others, 300u);
+}
+
 Test(store, counts)
 {
     llmcache_store_stats stats;

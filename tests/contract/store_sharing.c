@@ -66,6 +66,33 @@ Test(store, walking_passes_over_damage)
     take(keys, 5, LLMCACHE_PART_BOTH);
 }
 
+static int count_vector(void *user, const llmcache_entry *entry)
+{
+    ++*(unsigned *)user;
+    return 0;
+}
+
+Test(store, walking_over_vectors_passes_over_damage)
+{
+    if (!fixture.damage)
+        SKIP("nobody can damage %s", fixture.name);
+    llmcache_key keys[4];
+    for (uint64_t n = 0; n < 4; n++) {
+        keys[n] = key_of(n);
+        put(&keys[n], LLMCACHE_PART_EMBED, 1);
+    }
+    fixture.damage(DAMAGE_FACTS, LLMCACHE_PART_EMBED, &keys[0], &keys[2]);
+    fixture.damage(DAMAGE_OTHER_KEY, LLMCACHE_PART_EMBED, &keys[1], &keys[2]);
+    llmcache_error err;
+    uint64_t damaged = 99;
+    unsigned seen = 0;
+    cr_assert_eq(lc_store_each_vector(&store, now, count_vector, &seen, &damaged, &err), 0);
+    cr_assert_eq(seen, 1u, "one is damaged, one gone, one under a key not its own");
+    cr_assert(damaged == 1 || damaged == 2, "what is under another key counts in some stores: %llu",
+              (unsigned long long)damaged);
+    take(keys, 4, LLMCACHE_PART_BOTH);
+}
+
 /* ---- Sharing and outliving -------------------------------------------------------------------------- */
 
 Test(store, opened_again)

@@ -1,5 +1,6 @@
 /* The SQLite store's file: where it is, who may read it, its schema over the versions, its size. */
 #include "base/memory.h"
+#include "store/memory_cache.h"
 #include "store/sqlite_file.h"
 #include "store/store.h"
 #include "support.h"
@@ -43,6 +44,12 @@ static int put_at(lc_store *store, uint64_t number, size_t size, int64_t expires
 static int put(lc_store *store, uint64_t number)
 {
     return put_at(store, number, 1000, 0);
+}
+
+static int keep_entry(void *user, const llmcache_entry *entry)
+{
+    *(lc_entry **)user = lc_entry_new_record(entry);
+    return 0;
 }
 
 static mode_t mode_of(const char *path)
@@ -453,5 +460,88 @@ Test(sqlite_file, counts_what_others_put)
     cr_assert_eq(stats.records, 5u);
     cr_assert_gt(stats.bytes, 4096u);
     lc_store_close(&other);
+    lc_store_close(&store);
+}
+
+/* ---- Vectors without their answers ------------------------------------------------------------------ */
+
+static int count_vector(void *user, const llmcache_entry *entry)
+{
+    ++*(unsigned *)user;
+    return 0;
+}
+
+/* How many of the file's records come, and how many are damage. */
+static void vectors_are(const char *path, unsigned wanted, uint64_t wanted_damaged)
+{
+    lc_store store = open_uri(test_format("sqlite:%s", path));
+    llmcache_error err;
+    uint64_t damaged = 99;
+    unsigned seen = 0;
+    cr_assert_eq(lc_store_each_vector(&store, 1, count_vector, &seen, &damaged, &err), 0);
+    cr_expect_eq(seen, wanted);
+    cr_expect_eq(damaged, wanted_damaged);
+    lc_store_close(&store);
+}
+
+static const char *file_of_three(void)
+{
+    const char *path = test_format("%s/vectors.db", test_folder());
+    lc_store store = open_uri(test_format("sqlite:%s", path));
+    for (uint64_t n = 1; n <= 3; n++)
+        cr_assert_eq(put(&store, n), 0);
+    lc_store_close(&store);
+    return path;
+}
+
+#define SECOND " WHERE id = (SELECT min(id) + 1 FROM embed_cache)"
+
+Test(sqlite_file, what_leads_to_a_record_is_checked_without_its_answer)
+{
+    static const char *const changes[] = {
+        "UPDATE embed_cache SET vector = x'00008040' || substr(vector, 5)" SECOND,
+        "UPDATE embed_cache SET vector = substr(vector, 1, length(vector) - 4)" SECOND,
+        "UPDATE embed_cache SET embedder = 'f'" SECOND,
+        "UPDATE embed_cache SET space = 'another'" SECOND,
+        "UPDATE embed_cache SET partition = x'01' || substr(partition, 2)" SECOND,
+        "UPDATE embed_cache SET fingerprint = x'77' || substr(fingerprint, 2)" SECOND,
+        "UPDATE embed_cache SET flags = flags + (1 << 40)" SECOND,
+    };
+    const char *path = file_of_three();
+    vectors_are(path, 3, 0);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        const char *copy = test_format("%s/copy-%zu.db", test_folder(), i);
+        run_in(path, test_format("VACUUM INTO '%s'", copy));
+        run_in(copy, changes[i]);
+        vectors_are(copy, 2, 1);
+    }
+}
+
+/* The answer is checked where it is fetched; see damaged_body_of_a_record in the contract. */
+Test(sqlite_file, a_damaged_answer_is_not_read_with_the_vectors)
+{
+    const char *path = file_of_three();
+    run_in(path, "UPDATE embed_cache SET body = 'x'" SECOND);
+    vectors_are(path, 3, 0);
+}
+
+Test(sqlite_file, records_without_a_sum_are_checked_in_whole)
+{
+    const char *path = file_of_three();
+    run_in(path, "UPDATE embed_cache SET flags = flags & 4294967295");
+    vectors_are(path, 3, 0);
+    run_in(path, "UPDATE embed_cache SET body = 'x'" SECOND);
+    vectors_are(path, 2, 1);
+}
+
+Test(sqlite_file, the_sum_is_not_seen_in_the_flags)
+{
+    lc_store store = open_uri(test_format("sqlite:%s", file_of_three()));
+    llmcache_key key = {.space = "default", .fingerprint = {1}};
+    lc_entry *entry = NULL;
+    llmcache_error err;
+    cr_assert_eq(store.ops.get(store.self, LLMCACHE_PART_EMBED, &key, 1, WAIT, keep_entry, &entry, &err), 0);
+    cr_assert_eq(entry->facts.flags, 0u);
+    lc_entry_unref(entry);
     lc_store_close(&store);
 }
