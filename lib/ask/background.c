@@ -18,6 +18,7 @@
 #define RETRY_MS 1000
 #define SWEEP_MS 60000
 #define CHANGES_MAX 20000 /* more are cheaper to take in by reading everything again */
+#define LONG_LOAD   100000 /* records to come which no question waits for */
 
 /* ---- Loading ------------------------------------------------------------------------------- */
 
@@ -25,11 +26,26 @@ static int add_record(void *user, const llmcache_entry *entry)
 {
     llmcache *cache = user;
     const char *space = cache->vector_space;
+    atomic_fetch_add_explicit(&cache->background.loaded, 1, memory_order_relaxed);
     if (strcmp(entry->embedder, space) != 0)
         cache->background.foreign++; /* this thread's own number */
     else if (entry->vector)
         lc_vectors_add(cache, entry);
     return cache->background.closing;
+}
+
+/* Tells who waits how far it is. */
+static void begin_loading(llmcache *cache)
+{
+    lc_background *background = &cache->background;
+    llmcache_store_stats stats = {0};
+    cache->store.ops.stats(cache->store.self, &stats);
+    pthread_mutex_lock(&background->lock);
+    background->loading = 1;
+    background->expected = stats.records;
+    atomic_store(&background->loaded, 0);
+    pthread_cond_broadcast(&background->ready);
+    pthread_mutex_unlock(&background->lock);
 }
 
 /* 0 when the whole store was read. */
@@ -39,12 +55,14 @@ static int load(llmcache *cache)
     uint64_t damaged = 0;
     if (!cache->embedder.ops.embed)
         return 0;
+    begin_loading(cache);
     cache->background.foreign = 0;
     int code = lc_store_each_vector(&cache->store, lc_now_ms(cache), add_record, cache, &damaged, &err);
     if (code)
         lc_count_add(&cache->counts.store_errors, 1);
     pthread_mutex_lock(&cache->background.lock);
     cache->background.damaged = damaged;
+    cache->background.loading = 0;
     pthread_mutex_unlock(&cache->background.lock);
     return code;
 }
@@ -218,6 +236,12 @@ void lc_background_stop(llmcache *cache)
     background->running = 0;
 }
 
+/* Lock held. */
+static int is_long(lc_background *background)
+{
+    return background->loading && background->expected > atomic_load(&background->loaded) + LONG_LOAD;
+}
+
 int lc_background_wait_index(llmcache *cache, int64_t timeout_ms)
 {
     lc_background *background = &cache->background;
@@ -226,13 +250,13 @@ int lc_background_wait_index(llmcache *cache, int64_t timeout_ms)
     if (atomic_load_explicit(&cache->index_ready, memory_order_acquire))
         return 1;
     pthread_mutex_lock(&background->lock);
-    while (!background->index_ready && !background->closing && waited != ETIMEDOUT)
+    while (!background->index_ready && !background->closing && waited != ETIMEDOUT && !is_long(background))
         waited = pthread_cond_timedwait(&background->ready, &background->lock, &until);
-    int ready = background->index_ready;
+    int ready = background->index_ready, loading = background->loading;
     pthread_mutex_unlock(&background->lock);
     if (ready)
         atomic_store_explicit(&cache->index_ready, 1, memory_order_release);
-    return ready;
+    return ready || loading;
 }
 
 void lc_background_reload(llmcache *cache)

@@ -51,6 +51,9 @@ typedef struct lc_background {
     pthread_cond_t ready; /* index_ready rose */
     atomic_int closing;
     int reload, reload_observations, index_ready;
+    int loading;              /* records come in just now, and what is known to be wrong was read before */
+    atomic_size_t loaded;     /* of them, records so far */
+    uint64_t expected;        /* of about so many; 0: the store does not know */
     lc_change *first, **last;
     size_t changes;
     uint64_t damaged; /* records that could not be read */
@@ -280,7 +283,8 @@ size_t lc_reply_headers(const lc_job *job, llmcache_header *headers, char *room)
 int lc_background_start(llmcache *cache, llmcache_error *err);
 void lc_background_halt(llmcache *cache); /* ends the thread; reports may still come in */
 void lc_background_stop(llmcache *cache); /* after the store is closed */
-int lc_background_wait_index(llmcache *cache, int64_t timeout_ms); /* 1 when ready */
+/* 1 when the index may be searched: it is loaded, or will not be in time and what is there so far has to do. */
+int lc_background_wait_index(llmcache *cache, int64_t timeout_ms);
 void lc_background_reload(llmcache *cache);
 void lc_background_reload_observations(llmcache *cache);
 void lc_background_wake(llmcache *cache);

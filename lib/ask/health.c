@@ -58,10 +58,11 @@ static void tell_index(llmcache *cache, lc_buffer *out)
     pthread_mutex_lock(&cache->background.lock);
     int ready = cache->background.index_ready || !cache->embedder.ops.embed;
     unsigned long long damaged = cache->background.damaged;
+    unsigned long long expected = ready ? stats.records : cache->background.expected;
     pthread_mutex_unlock(&cache->background.lock);
     part(out, "index", 1, cache->index.ops.name, ready ? "" : "loading"); /* questions wait for it, shortly */
-    lc_buffer_format(out, ",\"records\":%llu,\"damaged\":%llu,\"reembedding\":%zu},",
-                     (unsigned long long)stats.records, damaged,
+    lc_buffer_format(out, ",\"records\":%llu,\"expected\":%llu,\"damaged\":%llu,\"reembedding\":%zu},",
+                     (unsigned long long)stats.records, expected, damaged,
                      atomic_load(&cache->background.reembedding));
 }
 
