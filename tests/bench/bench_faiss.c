@@ -4,7 +4,8 @@
  *
  * LLMCACHE_BENCH_RECORDS is how far the sizes go; 10,000 if not said; LLMCACHE_BENCH_FROM the first size. Adding to
  * one structure ends after LLMCACHE_BENCH_SECONDS (300 if not said): how far it came is then all that is told of it.
- * Training is not cut short; it is some minutes for the lists of a million.
+ * Training is not cut short. LLMCACHE_BENCH_FACTORY and LLMCACHE_BENCH_SEARCH name one structure to be measured
+ * instead of the usual ones.
  */
 #include "base/memory.h"
 #include "bench.h"
@@ -152,15 +153,24 @@ static void fill(bench *b)
     }
 }
 
+static void compare_usual(bench_report *report, bench *b)
+{
+    compare(report, b, "Flat", "", 0.1);
+    if (b->records < 10000)
+        return;
+    compare(report, b, "IVF256,Flat", "nprobe=16", 0);
+    compare(report, b, b->records >= 1000000 ? "HNSW16" : "HNSW32", "efSearch=64", 0);
+}
+
 static void measure(bench_report *report, bench *b, size_t records)
 {
     b->records = records;
     fill(b);
-    compare(report, b, "Flat", "", 0.1);
-    if (records >= 10000)
-        compare(report, b, records >= 1000000 ? "IVF1024,Flat" : "IVF256,Flat", "nprobe=16", 0);
-    if (records >= 10000)
-        compare(report, b, records >= 1000000 ? "HNSW16" : "HNSW32", "efSearch=64", 0);
+    const char *factory = getenv("LLMCACHE_BENCH_FACTORY"), *spends = getenv("LLMCACHE_BENCH_SEARCH");
+    if (factory && *factory)
+        compare(report, b, factory, spends ? spends : "", 0);
+    else
+        compare_usual(report, b);
     lc_index_close(&b->index);
     lc_free(b->vectors);
 }
