@@ -29,7 +29,7 @@ typedef struct reply_relay {
 /* What the log says comes from the reply's own headers. */
 static void note(exchange *x, const llmcache_header *header)
 {
-    if ((*header->name | 0x20) != 'x')
+    if (!x->server->log || (*header->name | 0x20) != 'x')
         return;
     if (strcasecmp(header->name, "x-llmcache-source") == 0)
         reply_note(x->source, sizeof x->source, header->value);
@@ -44,6 +44,8 @@ static int is_own(const char *name)
                                       "keep-alive", "transfer-encoding", "trailer",
                                       "upgrade"};
     char first = (char)(*name | 0x20);
+    if (first == 'x')
+        return 0; /* most of a hit's */
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (own[i][0] == first && strcasecmp(name, own[i]) == 0)
             return 1;
@@ -61,13 +63,16 @@ static void add_headers(reply_relay *relay, const llmcache_header *headers, size
 {
     int governed = cors_governs(relay->x);
     for (size_t i = 0; i < count; i++) {
-        if (is_own(headers[i].name) || (governed && is_cors(headers[i].name)) || strpbrk(headers[i].value, "\r\n"))
+        const char *value = headers[i].value;
+        size_t size = strlen(value);
+        if (is_own(headers[i].name) || (governed && is_cors(headers[i].name)) || memchr(value, '\r', size) ||
+            memchr(value, '\n', size))
             continue;
         note(relay->x, &headers[i]);
         bytes_text(&relay->out, headers[i].name);
-        bytes_text(&relay->out, ": ");
-        bytes_text(&relay->out, headers[i].value);
-        bytes_text(&relay->out, "\r\n");
+        bytes_add(&relay->out, ": ", 2);
+        bytes_add(&relay->out, value, size);
+        bytes_add(&relay->out, "\r\n", 2);
     }
 }
 
@@ -178,18 +183,19 @@ void handle_call(exchange *x)
 
     if (request_body(x))
         return;
-    bytes_text(&target, x->path);
     if (x->info->query_string) {
+        bytes_text(&target, x->path);
         bytes_text(&target, "?");
         bytes_text(&target, x->query);
+        bytes_end(&target);
     }
     size_t count = request_onward(x, headers, &room);
-    if (bytes_end(&target) || room.broken) {
+    if (target.broken || room.broken) {
         reply_error(x, 503, NULL, "out_of_memory", NULL, "out of memory");
     } else {
         llmcache_request request = {.struct_size = sizeof request,
                                     .method = x->info->request_method,
-                                    .target = target.data,
+                                    .target = target.data ? target.data : x->path,
                                     .headers = headers,
                                     .header_count = count,
                                     .body = x->body.data,

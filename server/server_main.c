@@ -74,6 +74,8 @@ static gate_slot *slot_of(const web_state *web, const struct mg_connection *conn
 
 static void log_exchange(const exchange *x)
 {
+    if (!x->server->log)
+        return; /* not even the clock is asked */
     access_log_add(x->server->log, &(access_line){.remote = x->info->remote_addr,
                                                   .method = x->info->request_method,
                                                   .path = x->path,
