@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/probes.h"
 #include "base/sha256.h"
 
 #include <string.h>
@@ -82,7 +83,9 @@ static int read_question(lc_job *job)
 {
     if (job->protocol == LC_PROTOCOL_NONE)
         return 0;
+    int64_t start_us = lc_mono_us();
     int code = lc_job_read(job, NULL);
+    lc_count_step(&job->cache->counts, LC_STEP_READ, lc_mono_us() - start_us);
     if (code)
         job->why = code == LLMCACHE_MEMORY ? "memory" : "unreadable";
     return !code && job->question.cacheable;
@@ -305,7 +308,9 @@ static void count(lc_job *job, int code)
     if (code == LLMCACHE_ABORTED)
         end = job->ended;
     lc_count_add(&counts->ends[end], 1);
-    lc_count_latency(&counts->latency[end], lc_mono_us() - job->start_us);
+    int64_t us = lc_mono_us() - job->start_us;
+    lc_count_latency(&counts->latency[end], us);
+    LC_PROBE3(ask_end, lc_end_names[end], job->id, us);
     int saved = end == LLMCACHE_SOURCE_EXACT || end == LLMCACHE_SOURCE_SEMANTIC ||
                 end == LLMCACHE_SOURCE_SHARED || end == LLMCACHE_SOURCE_STALE;
     if (saved && job->entry) {
@@ -321,6 +326,7 @@ static void count(lc_job *job, int code)
 int lc_job_run(lc_job *job, llmcache_error *err)
 {
     llmcache_error local;
+    LC_PROBE2(ask_start, job->request->target, job->request->body_size);
     job->ended = LLMCACHE_SOURCE_MODEL;
     local.code = 0;
     int code = answer(job, &local);

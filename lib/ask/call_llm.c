@@ -207,7 +207,7 @@ static void count_call(errand *e)
     int hundreds = e->status / 100;
     lc_count_add(&counts->upstream_calls, 1);
     lc_count_add(&counts->upstream_status[hundreds > 0 && hundreds < 6 ? hundreds : 0], 1);
-    lc_count_latency(&counts->steps[LC_STEP_MODEL], lc_mono_us() - e->start_us);
+    lc_count_step(counts, LC_STEP_MODEL, lc_mono_us() - e->start_us);
 }
 
 static llmcache_limits limits_of(const llmcache *cache)

@@ -20,6 +20,8 @@ enum {
     LC_STEP_EMBED,
     LC_STEP_SEARCH,
     LC_STEP_MODEL,
+    LC_STEP_READ,
+    LC_STEP_DECIDE,
     LC_STEP_COUNT
 };
 
@@ -54,6 +56,9 @@ typedef struct lc_counts {
 void lc_count_add(lc_count *count, uint64_t more);
 uint64_t lc_count_read(const lc_count *count);
 void lc_count_latency(lc_histogram *histogram, int64_t us);
+void lc_count_step(lc_counts *counts, int step, int64_t us); /* LC_STEP_*; also a probe */
+extern const char *const lc_step_names[LC_STEP_COUNT];
+extern const char *const lc_end_names[LC_END_COUNT];
 void lc_count_word(lc_word_counts *counts, const char *word);
 uint64_t lc_count_words(const lc_word_counts *counts); /* of all words */
 

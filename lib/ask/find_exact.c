@@ -85,7 +85,7 @@ static lc_entry *in_store(const lc_job *job, const unsigned char fingerprint[32]
     int64_t start_us = lc_mono_us();
     int code = cache->store.ops.get(cache->store.self, LLMCACHE_PART_PROMPT, &key, job->now_ms,
                                     cache->settings.store_timeout_ms, lc_copy_entry, &entry, &err);
-    lc_count_latency(&cache->counts.steps[LC_STEP_STORE_GET], lc_mono_us() - start_us);
+    lc_count_step(&cache->counts, LC_STEP_STORE_GET, lc_mono_us() - start_us);
     if (code && code != LLMCACHE_NOT_FOUND)
         lc_count_add(&cache->counts.store_errors, 1);
     if (code || !entry) {

@@ -43,7 +43,7 @@ static int embed(llmcache *cache, const char *whose, const char *const *texts, s
                ? lc_local_embed_for(cache->embedder.self, whose, texts[0], vectors, err)
                : cache->embedder.ops.embed(cache->embedder.self, texts, count, vectors,
                                            cache->settings.embed_timeout_ms, err);
-    lc_count_latency(&cache->counts.steps[LC_STEP_EMBED], lc_mono_us() - start_us);
+    lc_count_step(&cache->counts, LC_STEP_EMBED, lc_mono_us() - start_us);
     if (code) {
         lc_free(vectors);
         return code;
@@ -117,7 +117,7 @@ int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fing
     int64_t start_us = lc_mono_us();
     int code = cache->store.ops.get(cache->store.self, LLMCACHE_PART_EMBED, &key, now_ms,
                                     cache->settings.store_timeout_ms, lc_copy_entry, entry, err);
-    lc_count_latency(&cache->counts.steps[LC_STEP_STORE_GET], lc_mono_us() - start_us);
+    lc_count_step(&cache->counts, LC_STEP_STORE_GET, lc_mono_us() - start_us);
     if (!code && !*entry)
         code = lc_fail_memory(err);
     if (code && code != LLMCACHE_NOT_FOUND)
@@ -131,7 +131,9 @@ static int judge(lc_job *job, const lc_entry *entry, double similarity)
     lc_verdict verdict;
     if (!lc_entry_serves(job, entry))
         return 0;
+    int64_t start_us = lc_mono_us();
     int passes = lc_judge(job, entry, similarity, 0, &verdict);
+    lc_count_step(&job->cache->counts, LC_STEP_DECIDE, lc_mono_us() - start_us);
     if (!passes && job->cache->learning)
         lc_learning_refused(job, entry, similarity, &verdict);
     /* Where all is learned there is no threshold that a zone could lie below. */
@@ -174,7 +176,7 @@ static int search(lc_job *job)
     llmcache_error err;
     int64_t start_us = lc_mono_us();
     int code = lc_vectors_search(job, near, CANDIDATES, &count, &err);
-    lc_count_latency(&job->cache->counts.steps[LC_STEP_SEARCH], lc_mono_us() - start_us);
+    lc_count_step(&job->cache->counts, LC_STEP_SEARCH, lc_mono_us() - start_us);
     for (size_t i = 0; !code && i < count; i++) {
         if (near[i].similarity < lc_least_similarity(job))
             break;

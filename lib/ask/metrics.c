@@ -125,11 +125,6 @@ void lc_metrics_words(const char *name, const char *label, const char *help, con
     }
 }
 
-static const char *const end_names[LC_END_COUNT] = {"model", "exact",  "semantic", "shared",
-                                                    "stale", "bypass", "error"};
-static const char *const step_names[LC_STEP_COUNT] = {"store_get", "store_put", "embed", "search",
-                                                      "model"};
-
 void lc_metrics_histogram(const char *name, const char *label, const char *value,
                           const lc_histogram *histogram, lc_buffer *out)
 {
@@ -167,11 +162,11 @@ static void write_rest(llmcache *cache, lc_buffer *out)
                          i, (unsigned long long)lc_count_read(&counts->upstream_status[i]));
     lc_metrics_head(out, "llmcache_request_duration_seconds", "Time from question to answer.", "histogram");
     for (int i = 0; i < LC_END_COUNT; i++)
-        lc_metrics_histogram("llmcache_request_duration_seconds", "source", end_names[i],
+        lc_metrics_histogram("llmcache_request_duration_seconds", "source", lc_end_names[i],
                         &counts->latency[i], out);
     lc_metrics_head(out, "llmcache_step_duration_seconds", "Time of one step of a question.", "histogram");
     for (int i = 0; i < LC_STEP_COUNT; i++)
-        lc_metrics_histogram("llmcache_step_duration_seconds", "step", step_names[i], &counts->steps[i], out);
+        lc_metrics_histogram("llmcache_step_duration_seconds", "step", lc_step_names[i], &counts->steps[i], out);
     lc_usage_write(&cache->usage, out);
     lc_grey_metrics(cache, out);
     lc_learning_metrics(cache, out);
@@ -293,10 +288,10 @@ int lc_metrics_json(llmcache *cache, char **text, llmcache_error *err)
     words_json("unmatched_by_reason", &counts->unmatched, &out);
     lc_buffer_text(&out, ",\"latency\":{");
     for (int i = 0; i < LC_END_COUNT; i++)
-        histogram_json(end_names[i], &counts->latency[i], i ? "," : "", &out);
+        histogram_json(lc_end_names[i], &counts->latency[i], i ? "," : "", &out);
     lc_buffer_text(&out, "},\"steps\":{");
     for (int i = 0; i < LC_STEP_COUNT; i++)
-        histogram_json(step_names[i], &counts->steps[i], i ? "," : "", &out);
+        histogram_json(lc_step_names[i], &counts->steps[i], i ? "," : "", &out);
     lc_buffer_byte(&out, '}');
     lc_grey_metrics_json(cache, &out);
     lc_buffer_text(&out, ",\"learning\":");

@@ -49,7 +49,7 @@ int lc_ask_provider(lc_job *job, const llmcache_request *request, size_t max_byt
     int hundreds = *status / 100;
     lc_count_add(&cache->counts.upstream_calls, 1);
     lc_count_add(&cache->counts.upstream_status[hundreds > 0 && hundreds < 6 ? hundreds : 0], 1);
-    lc_count_latency(&cache->counts.steps[LC_STEP_MODEL], lc_mono_us() - start_us);
+    lc_count_step(&cache->counts, LC_STEP_MODEL, lc_mono_us() - start_us);
     return code;
 }
 

@@ -51,7 +51,7 @@ int lc_remember(llmcache *cache, lc_entry *entry, const char *shape, const float
     int64_t start_us = lc_mono_us();
     int code = cache->store.ops.put(cache->store.self, parts, &facts,
                                     cache->settings.store_write_timeout_ms, err);
-    lc_count_latency(&cache->counts.steps[LC_STEP_STORE_PUT], lc_mono_us() - start_us);
+    lc_count_step(&cache->counts, LC_STEP_STORE_PUT, lc_mono_us() - start_us);
     if (code)
         lc_count_add(&cache->counts.store_errors, 1);
     lc_memory_cache_put(cache->memory, entry, UINT64_MAX);

@@ -44,6 +44,18 @@ Test(metrics, prometheus_says_what_happened)
     llmcache_close(cache);
 }
 
+/* The same bytes again are not read again; one candidate was judged. */
+Test(metrics, each_step_is_counted)
+{
+    llmcache *cache = used_cache();
+    char *text = text_of(cache, LLMCACHE_PROMETHEUS);
+    cr_expect(strstr(text, "llmcache_step_duration_seconds_count{step=\"read\"} 2\n"), "%s", text);
+    cr_expect(strstr(text, "llmcache_step_duration_seconds_count{step=\"decide\"} 1\n"));
+    cr_expect(strstr(text, "llmcache_step_duration_seconds_count{step=\"model\"} 1\n"));
+    llmcache_free(text);
+    llmcache_close(cache);
+}
+
 Test(metrics, promtool_has_nothing_to_say)
 {
     const char *promtool = test_program("promtool");
