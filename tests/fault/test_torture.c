@@ -7,6 +7,7 @@
 #include "base/memory.h"
 
 #include <criterion/criterion.h>
+#include <llmcache/observe.h>
 #include <llmcache/tune.h>
 #include <string.h>
 
@@ -134,4 +135,82 @@ Test(torture, every_allocation_with_the_memory_store)
 Test(torture, every_allocation_with_sqlite)
 {
     torture(test_format("sqlite:%s/cache.db", test_folder()), 1);
+}
+
+/* ---- Learning ---------------------------------------------------------------------------------------------- */
+
+/* What a rule refuses is not served, whatever is lost on the way; all that is written is read again. */
+static void learn_once(const llmcache_options *options)
+{
+    llmcache *cache = NULL;
+    llmcache_error err;
+    char *text;
+    if (llmcache_open(options, &cache, &err))
+        return;
+    ask(cache, "What is a cache?", "cache");
+    ask(cache, "Explain what a cache is", "cache");
+    ask(cache, "Name a colour", "colour");
+    ask(cache, "Name a hue", "hue"); /* not proven yet: an answer of its own */
+    if (llmcache_explain(cache, "Name a hue", NULL, &text, &err) == 0)
+        llmcache_free(text);
+    if (llmcache_metrics(cache, LLMCACHE_PROMETHEUS, &text, &err) == 0)
+        llmcache_free(text);
+    if (llmcache_policy(cache, &text, &err) == 0)
+        llmcache_free(text);
+    llmcache_policy_set(cache, "freeze", NULL, &err);
+    llmcache_policy_set(cache, "thaw", NULL, &err);
+    if (llmcache_policy_export(cache, &text, &err) == 0) {
+        llmcache_policy_set(cache, "import", text, &err);
+        llmcache_free(text);
+    }
+    llmcache_policy_set(cache, "reset", NULL, &err);
+    llmcache_close(cache);
+}
+
+static void torture_learning(const char *const settings[])
+{
+    llmcache_options *options = test_cache_options(&mock, settings);
+    uint64_t n = 1;
+    for (;; n++) {
+        lc_memory_fail_at(n);
+        learn_once(options);
+        int failed = lc_memory_failed();
+        lc_memory_fail_at(0);
+        if (!failed)
+            break;
+    }
+    cr_assert_gt(n, 100);
+    llmcache_options_free(options);
+}
+
+Test(torture, every_allocation_of_learning)
+{
+    const char *store = test_format("sqlite:%s/cache.db", test_folder());
+    torture_learning((const char *const[]){"store", store, "policy", "verified", NULL});
+}
+
+static void shadow_once(const llmcache_options *options)
+{
+    llmcache *cache = NULL;
+    llmcache_error err;
+    if (llmcache_open(options, &cache, &err))
+        return;
+    ask(cache, "What is a cache?", "cache");
+    ask(cache, "Explain what a cache is", "cache");
+    llmcache_close(cache);
+}
+
+Test(torture, every_allocation_of_a_check_behind_a_hit)
+{
+    llmcache_options *options = test_cache_options(
+        &mock, (const char *const[]){"threshold", "0.9", "shadow-share", "100%", NULL});
+    uint64_t n = 1;
+    for (int failed = 1; failed; n++) {
+        lc_memory_fail_at(n);
+        shadow_once(options);
+        failed = lc_memory_failed();
+        lc_memory_fail_at(0);
+    }
+    cr_assert_gt(n, 100);
+    llmcache_options_free(options);
 }
