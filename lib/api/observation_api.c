@@ -52,7 +52,7 @@ int llmcache_policy(llmcache *cache, char **json, llmcache_error *err)
         return missing(err, !cache ? "cache" : "json");
     lc_learning_settle(cache);
     lc_buffer_init(&out, 0);
-    lc_learning_tell(cache, &out);
+    lc_learning_tell(cache, 1, &out);
     char *taken = lc_buffer_take(&out, NULL);
     lc_buffer_done(&out);
     if (!taken)

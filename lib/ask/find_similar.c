@@ -184,6 +184,8 @@ static int search(lc_job *job)
         if (serves)
             return serves > 0;
     }
+    if (job->cache->learning)
+        lc_learning_pass(job);
     return 0;
 }
 

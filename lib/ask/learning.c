@@ -213,6 +213,25 @@ int lc_learning_explain(const lc_job *job, const llmcache_entry *entry, double s
     return serve;
 }
 
+/* By its bytes: a text with one Han character is Chinese, as for the rules. */
+static lc_language language_of(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text >= 0xe4 && (unsigned char)*text <= 0xe9)
+            return LC_CHINESE;
+    return LC_ENGLISH;
+}
+
+void lc_learning_pass(lc_job *job)
+{
+    lc_learning *learning = job->cache->learning;
+    char name[LC_CURVE_NAME_SIZE];
+    curve_name(job->cache, job->space, language_of(job->question.text), name);
+    pthread_mutex_lock(&learning->lock);
+    lc_learner_pass(learning->learner, name);
+    pthread_mutex_unlock(&learning->lock);
+}
+
 void lc_learning_refused(lc_job *job, const lc_entry *entry, double similarity, const lc_verdict *verdict)
 {
     lc_learning *learning = job->cache->learning;
@@ -290,7 +309,6 @@ static void learn(lc_learning *learning, const lc_learner_candidate *candidate, 
 {
     lc_learner_observe(learning->learner, candidate, o->verdict == LLMCACHE_RIGHT,
                        o->observer == LLMCACHE_BY_SHADOW, source_of(o), o->time_ms);
-    learning->changes++;
 }
 
 /* The limit rose: what was given out under the old one is looked at again. */

@@ -39,6 +39,9 @@ int lc_learning_ask(lc_job *job, const lc_entry *entry, double similarity, const
 int lc_learning_explain(const lc_job *job, const llmcache_entry *entry, double similarity,
                         const lc_verdict *verdict, lc_buffer *out);
 
+/* A question without a candidate that could be asked about: only counted. */
+void lc_learning_pass(lc_job *job);
+
 /* A candidate that a rule refused, of a question that the model is asked anyway: now and then the two answers are compared,
  * to see whether the comparison is able to tell. */
 void lc_learning_refused(lc_job *job, const lc_entry *entry, double similarity,
@@ -57,8 +60,8 @@ void lc_check_free(lc_check *check); /* accepts NULL */
 
 /* Waits until what is kept has been read, for as long as a question waits for the index. */
 void lc_learning_settle(llmcache *cache);
-/* One JSON object. */
-int lc_learning_tell(llmcache *cache, lc_buffer *out);
+/* One JSON object. Without `names` what anybody may see: nothing by namespace. */
+int lc_learning_tell(llmcache *cache, int names, lc_buffer *out);
 void lc_learning_metrics(llmcache *cache, lc_buffer *out);
 int lc_learning_export(llmcache *cache, char **state, llmcache_error *err);
 /* "freeze", "thaw", "reset", "import" with what was exported. */
@@ -73,7 +76,7 @@ void lc_learning_loading(llmcache *cache, int on);
 /* Does this key hold what was learned? */
 int lc_learning_is_kept(const llmcache *cache, const char *space);
 #define LC_LEARNED_TAG "learner"
-/* Keeps what was learned since. `now`: at once, else every few minutes. */
+/* Keeps what was learned since. `now`: at once, else once a minute. */
 int lc_learning_save(llmcache *cache, int now, llmcache_error *err);
 
 #endif

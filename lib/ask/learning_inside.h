@@ -19,7 +19,7 @@ struct lc_learning {
     uint64_t *seen;
     uint64_t random;
     uint64_t alarms;      /* of all curves, as last looked */
-    uint64_t changes, saved_changes;
+    uint64_t changes, saved_changes; /* of what observations alone would not bring back */
     uint64_t epoch;       /* of the last freeze, thaw, reset or import; the highest wins */
     int64_t until_ms;     /* observations up to then are in what was taken over */
     int64_t save_ms;      /* monotonic: next time to keep it */

@@ -19,7 +19,7 @@
 
 #define SPACE   "-learned-"
 #define VERSION 1
-#define SAVE_MS 300000
+#define SAVE_MS 60000
 
 static void key_of(const llmcache *cache, unsigned char fingerprint[LLMCACHE_FINGERPRINT_SIZE])
 {

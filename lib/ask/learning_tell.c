@@ -29,7 +29,7 @@ static void tell_counts(const lc_learning *learning, lc_buffer *out)
                      read(&learning->shadow_cost_nano));
 }
 
-int lc_learning_tell(llmcache *cache, lc_buffer *out)
+int lc_learning_tell(llmcache *cache, int names, lc_buffer *out)
 {
     const lc_settings *settings = &cache->settings;
     lc_learning *learning = cache->learning;
@@ -39,9 +39,10 @@ int lc_learning_tell(llmcache *cache, lc_buffer *out)
                      settings->max_error, settings->shadow_share, settings->explore_share);
     lc_buffer_json_text(out, cache->vector_space);
     lc_buffer_format(out, ",\"learns\":%s,", learning ? "true" : "false");
-    if (!learning)
+    if (learning)
+        tell_counts(learning, out);
+    if (!learning || !names)
         return lc_buffer_text(out, "\"learned\":null}");
-    tell_counts(learning, out);
     lc_buffer_format(out, "\"together\":%s,\"position\":\"%s\",\"learned\":",
                      settings->learning_pool ? "true" : "false", learning->by_score ? "score" : "similarity");
     pthread_mutex_lock(&learning->lock);

@@ -295,7 +295,7 @@ int lc_metrics_json(llmcache *cache, char **text, llmcache_error *err)
     lc_buffer_byte(&out, '}');
     lc_grey_metrics_json(cache, &out);
     lc_buffer_text(&out, ",\"learning\":");
-    lc_learning_tell(cache, &out);
+    lc_learning_tell(cache, 0, &out);
     lc_buffer_byte(&out, '}');
     return finish(&out, text, err);
 }

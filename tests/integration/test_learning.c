@@ -146,6 +146,21 @@ Test(learning, what_a_rule_refuses_is_never_served)
     llmcache_close(cache);
 }
 
+/* Of a refused pair it is known that the answers must differ: now and then they are compared. */
+Test(learning, refused_ones_show_whether_the_comparison_can_tell)
+{
+    llmcache *cache = open_cache("store", "memory:");
+    for (int i = 1; i <= 250; i++)
+        mock_behave(&mock, "{'pairs': [['Boil 1000 eggs', 'Boil %d eggs', 0.99]]}", i);
+    say_the_same();
+    test_ask_source(cache, "Boil 1000 eggs");
+    for (int i = 1; i <= 250; i++)
+        cr_assert_str_eq(test_ask_source(cache, test_format("Boil %d eggs", i)), "model");
+    cr_assert(test_wait_until(count(cache, "compared", "controls") > 0, SOON));
+    cr_assert_eq(compared(cache), 0, "and nothing else comes of it");
+    llmcache_close(cache);
+}
+
 Test(learning, it_falls_back_after_wrong_ones)
 {
     llmcache *cache = open_cache("store", "memory:");
@@ -389,7 +404,10 @@ Test(learning, metrics_are_in_order)
     }
     llmcache_free(text);
     cr_assert_eq(llmcache_metrics(cache, LLMCACHE_JSON, &text, NULL), 0);
-    cr_assert(json_is_true(json_object_get(json_object_get(test_json(text), "learning"), "learns")));
+    json_t *learning = json_object_get(test_json(text), "learning");
+    cr_assert(json_is_true(json_object_get(learning, "learns")));
+    cr_assert(json_is_null(json_object_get(learning, "learned")), "namespaces are for who may manage the cache");
+    cr_assert_eq(json_integer_value(json_object_get(json_object_get(learning, "shadow"), "calls")), 1);
     llmcache_free(text);
     llmcache_close(cache);
 }
