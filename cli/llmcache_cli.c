@@ -70,7 +70,7 @@ static void print_help(void)
         "  2  a bad command line, setting or question; no provider configured\n"
         "  3  no such entry; with --only-cached: the answer is not cached\n"
         "  4  the model's service answered with an error or could not be reached\n"
-        "  5  tune: the bound on wrong answers cannot be met with these labels\n");
+        "  5  tune: the bound on wrong answers cannot be met with these labels, or they are too few\n");
     print_settings_help();
 }
 
