@@ -3,17 +3,23 @@
 #define LC_STORE_REDIS_INSIDE_H
 
 #include "store/redis_echo.h"
-#include "store/redis_pool.h"
+#include "store/redis_ears.h"
+#include "store/redis_route.h"
 #include "store/redis_watch.h"
 
 #include <stdatomic.h>
 
 typedef struct lc_redis_store {
-    lc_redis_uri uri;
+    lc_redis_uri uri;     /* of one Redis */
+    lc_redis_seeds seeds; /* of a cluster */
+    const char *name;     /* of either, for people */
     char *ca_file;
-    lc_redis_pool *pool;
+    lc_redis_route route;
     lc_redis_echoes *echoes;
-    _Atomic(lc_redis_watch *) watch;
+    lc_redis_watch *watch; /* of one Redis */
+    lc_redis_ears *ears;   /* of a cluster */
+    llmcache_watch listener;
+    atomic_int listening;  /* the listener is set */
     atomic_uint_least64_t entries, records, observations; /* as counted by the last each, and since */
     atomic_uint_least64_t damaged;          /* set aside */
 } lc_redis_store;

@@ -108,21 +108,38 @@ static int read_page(lc_redis_pool *pool, const char *cursor, const char *patter
     return rc;
 }
 
-int lc_redis_scan(lc_redis_pool *pool, const char *pattern, int64_t until_ms, lc_redis_names_fn fn,
-                  void *user, llmcache_error *err)
+typedef struct scan {
+    seen seen;
+    const char *pattern;
+    int64_t until_ms;
+    lc_redis_names_fn fn;
+    void *user;
+} scan;
+
+/* All keys of one server; >0 when fn stopped it. */
+static int scan_server(void *user, lc_redis_pool *pool, llmcache_error *err)
 {
-    seen s = {0};
+    scan *s = user;
     char cursor[24] = "0";
     int rc;
     do {
         redisReply *page;
-        rc = read_page(pool, cursor, pattern, until_ms, &page, err);
+        rc = read_page(pool, cursor, s->pattern, s->until_ms, &page, err);
         if (rc)
             break;
         memcpy(cursor, page->element[0]->str, page->element[0]->len + 1);
-        rc = hand_over(&s, page->element[1], fn, user, err);
+        rc = hand_over(&s->seen, page->element[1], s->fn, s->user, err);
         lc_redis_reply_free(page);
     } while (!rc && strcmp(cursor, "0") != 0);
-    lc_free(s.table);
+    return rc;
+}
+
+int lc_redis_scan(const lc_redis_route *route, const char *pattern, int64_t until_ms,
+                  lc_redis_names_fn fn, void *user, llmcache_error *err)
+{
+    scan s = {.pattern = pattern, .until_ms = until_ms, .fn = fn, .user = user};
+    int rc = route->cluster ? lc_redis_cluster_visit(route->cluster, until_ms, scan_server, &s, err)
+                            : scan_server(&s, route->pool, err);
+    lc_free(s.seen.table);
     return rc > 0 ? 0 : rc;
 }

@@ -1,7 +1,8 @@
 /*
- * The store redis://: one key for each part of an entry (redis_keys.h), each whole by itself
- * (redis_value.h), over a pool with a switch (redis_pool.h). Every operation is one round trip. Nothing is
- * kept here but a few counters, which are what is known without a scan.
+ * The stores redis:// and redis+cluster://: one key for each part of an entry (redis_keys.h), each whole by itself
+ * (redis_value.h), over a pool with a switch (redis_pool.h), or one for each node of a cluster (redis_cluster.h). Every
+ * operation is one round trip, in a cluster one to each node concerned. Nothing is kept here but a few counters,
+ * which are what is known without a scan.
  */
 #include "store/store.h"
 
@@ -37,10 +38,10 @@ static int read_one(lc_redis_store *store, int part, lc_redis_word name, int64_t
     lc_redis_batch batch;
     lc_redis_batch_init(&batch);
     lc_redis_get(part, name, &batch);
-    int rc = lc_redis_pool_exchange(store->pool, &batch, until_ms, reply, err);
+    int rc = lc_redis_route_exchange(&store->route, &batch, until_ms, reply, err);
     lc_redis_batch_done(&batch);
     if (!rc)
-        rc = lc_redis_value_read(part, name, *reply, store->uri.name, value, err);
+        rc = lc_redis_value_read(part, name, *reply, store->name, value, err);
     if (rc == LLMCACHE_CORRUPT)
         lc_redis_set_aside(store, name, until_ms);
     return rc;
@@ -75,14 +76,14 @@ static int get(void *self, int part, const llmcache_key *key, int64_t now_ms, in
 static int ping(void *self, int64_t deadline_ms, llmcache_error *err)
 {
     lc_redis_store *store = self;
-    return lc_redis_pool_ping(store->pool, lc_mono_ms() + deadline_ms, err);
+    return lc_redis_route_ping(&store->route, lc_mono_ms() + deadline_ms, err);
 }
 
 static void stats(void *self, llmcache_store_stats *stats)
 {
     lc_redis_store *store = self;
     lc_conn_pool_state state;
-    lc_redis_pool_look(store->pool, &state);
+    lc_redis_route_look(&store->route, &state);
     *stats = (llmcache_store_stats){.entries = atomic_load(&store->entries),
                                     .records = atomic_load(&store->records),
                                     .observations = atomic_load(&store->observations),
@@ -92,18 +93,22 @@ static void stats(void *self, llmcache_store_stats *stats)
         snprintf(stats->detail, sizeof stats->detail, "%.120s", state.reason);
     else if (damaged)
         snprintf(stats->detail, sizeof stats->detail, "%.80s; damaged set aside: %" PRIu64,
-                 store->uri.name, damaged);
+                 store->name, damaged);
     else
-        snprintf(stats->detail, sizeof stats->detail, "%.120s", store->uri.name);
+        snprintf(stats->detail, sizeof stats->detail, "%.120s", store->name);
 }
 
 static int watch(void *self, const llmcache_watch *listener, llmcache_error *err)
 {
     lc_redis_store *store = self;
-    lc_redis_watch *fresh;
-    int rc = lc_redis_watch_new(&store->uri, store->pool, store->echoes, listener, &fresh, err);
-    if (!rc)
-        atomic_store(&store->watch, fresh);
+    int rc = store->route.cluster
+                 ? lc_redis_ears_new(&store->route, store->echoes, listener, &store->ears, err)
+                 : lc_redis_watch_new(&store->uri, &store->route, lc_redis_pool_cancel_fd(store->route.pool),
+                                      store->echoes, listener, &store->watch, err);
+    if (!rc) {
+        store->listener = *listener;
+        atomic_store(&store->listening, 1);
+    }
     return rc;
 }
 
@@ -112,20 +117,30 @@ static int watch(void *self, const llmcache_watch *listener, llmcache_error *err
 static void close_store(void *self)
 {
     lc_redis_store *store = self;
-    if (store->pool)
-        lc_redis_pool_cancel(store->pool);
-    lc_redis_watch_free(atomic_load(&store->watch));
-    lc_redis_pool_free(store->pool);
+    lc_redis_route_cancel(&store->route);
+    lc_redis_watch_free(store->watch);
+    lc_redis_ears_free(store->ears);
+    lc_redis_route_free(&store->route);
     lc_redis_echoes_free(store->echoes);
     lc_redis_uri_done(&store->uri);
+    lc_redis_seeds_done(&store->seeds);
     lc_free(store->ca_file);
     lc_free(store);
+}
+
+static int read_uri(lc_redis_store *store, const char *uri, llmcache_error *err)
+{
+    int is_cluster = lc_redis_is_cluster(uri);
+    int rc = is_cluster ? lc_redis_seeds_read(uri, &store->seeds, err)
+                        : lc_redis_uri_read(uri, &store->uri, err);
+    store->name = is_cluster ? store->seeds.name : store->uri.name;
+    return rc;
 }
 
 static int start(lc_redis_store *store, const char *uri, const lc_store_options *options,
                  llmcache_error *err)
 {
-    int rc = lc_redis_uri_read(uri, &store->uri, err);
+    int rc = read_uri(store, uri, err);
     if (rc)
         return rc;
     if (options->ca_file && *options->ca_file) {
@@ -133,12 +148,16 @@ static int start(lc_redis_store *store, const char *uri, const lc_store_options 
         if (!store->ca_file)
             return lc_fail_memory(err);
         store->uri.target.ca_file = store->ca_file;
+        for (size_t i = 0; i < store->seeds.count; i++)
+            store->seeds.uris[i].target.ca_file = store->ca_file;
     }
     store->echoes = lc_redis_echoes_new();
     if (!store->echoes)
         return lc_fail_memory(err);
     int64_t probe_ms = options->connect_ms > PROBE_MS ? options->connect_ms : PROBE_MS;
-    return lc_redis_pool_new(&store->uri, probe_ms, &store->pool, err);
+    if (store->seeds.count)
+        return lc_redis_cluster_new(&store->seeds, probe_ms, &store->route.cluster, err);
+    return lc_redis_pool_new(&store->uri, probe_ms, &store->route.pool, err);
 }
 
 int lc_store_open_redis(const char *uri, const lc_store_options *options, lc_store *store,

@@ -22,13 +22,16 @@ void lc_redis_set_aside(lc_redis_store *store, lc_redis_word name, int64_t until
     lc_redis_batch_init(&batch);
     lc_buffer_init(&aside, 0);
     lc_buffer_text(&aside, LC_REDIS_DAMAGED_PREFIX);
+    /* In a cluster both names must be in one slot, which a hash tag does. */
+    lc_buffer_text(&aside, store->route.cluster ? "{" : "");
     lc_buffer_add(&aside, name.bytes, name.size);
+    lc_buffer_text(&aside, store->route.cluster ? "}" : "");
     LC_REDIS_ADD(&batch, lc_redis_text("MULTI"));
     LC_REDIS_ADD(&batch, lc_redis_text("RENAME"), name, lc_redis_bytes(&aside));
     LC_REDIS_ADD(&batch, lc_redis_text("PEXPIRE"), lc_redis_bytes(&aside),
                  lc_redis_text(DAMAGED_LIFE_MS));
     LC_REDIS_ADD(&batch, lc_redis_text("EXEC"));
-    if (!aside.broken && !lc_redis_pool_exchange(store->pool, &batch, until_ms, replies, &err))
+    if (!aside.broken && !lc_redis_route_exchange(&store->route, &batch, until_ms, replies, &err))
         lc_redis_free_replies(replies, batch.count);
     atomic_fetch_add(&store->damaged, 1);
     lc_redis_batch_done(&batch);
@@ -61,7 +64,7 @@ static int find_prompt(lc_redis_store *store, const llmcache_key *key, int64_t u
     lc_buffer_init(&pattern, 0);
     int rc = lc_redis_key_pattern(LLMCACHE_PART_PROMPT, key->space, id, &pattern)
                  ? lc_fail_memory(err)
-                 : lc_redis_scan(store->pool, pattern.data, until_ms, take_first, &s, err);
+                 : lc_redis_scan(&store->route, pattern.data, until_ms, take_first, &s, err);
     lc_buffer_done(&pattern);
     return rc;
 }
@@ -90,7 +93,7 @@ typedef struct walk {
 static int show(walk *w, lc_redis_word name, const redisReply *reply, llmcache_error *err)
 {
     lc_redis_value value = {0};
-    int rc = lc_redis_value_read(w->part, name, reply, w->store->uri.name, &value, err);
+    int rc = lc_redis_value_read(w->part, name, reply, w->store->name, &value, err);
     if (rc == LLMCACHE_CORRUPT) {
         lc_redis_set_aside(w->store, name, lc_mono_ms() + LC_REDIS_STEP_MS);
         w->damaged++;
@@ -113,8 +116,8 @@ static int show_some(walk *w, const lc_redis_word *names, size_t count, llmcache
     lc_redis_batch_init(&batch);
     for (size_t i = 0; i < count; i++)
         lc_redis_get(w->part, names[i], &batch);
-    int rc = lc_redis_pool_exchange(w->store->pool, &batch, lc_mono_ms() + LC_REDIS_STEP_MS,
-                                    replies, err);
+    int rc = lc_redis_route_exchange(&w->store->route, &batch, lc_mono_ms() + LC_REDIS_STEP_MS,
+                                     replies, err);
     lc_redis_batch_done(&batch);
     if (rc)
         return rc;
@@ -140,7 +143,7 @@ int lc_redis_each(void *self, int part, const char *space, int64_t now_ms, llmca
     lc_buffer_init(&pattern, 0);
     int rc = lc_redis_key_pattern(part, space, "", &pattern)
                  ? lc_fail_memory(err)
-                 : lc_redis_scan(w.store->pool, pattern.data, 0, show_page, &w, err);
+                 : lc_redis_scan(&w.store->route, pattern.data, 0, show_page, &w, err);
     lc_buffer_done(&pattern);
     if (rc)
         return rc;

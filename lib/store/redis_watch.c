@@ -35,7 +35,7 @@ enum {
 
 struct lc_redis_watch {
     const lc_redis_uri *uri;
-    lc_redis_pool *pool;
+    const lc_redis_route *route;
     lc_redis_echoes *echoes;
     int cancel_fd;
     llmcache_watch listener;
@@ -130,7 +130,7 @@ static size_t sift(lc_redis_watch *watch, suspect *suspects, size_t count)
         lc_redis_echoes_knows(watch->echoes, word_of(suspects[i].key), &suspects[i].look);
         lc_redis_get_print(read_name(watch, suspects[i].key, id), word_of(suspects[i].key), &batch);
     }
-    int rc = lc_redis_pool_exchange(watch->pool, &batch, lc_mono_ms() + CHECK_MS, replies, &err);
+    int rc = lc_redis_route_exchange(watch->route, &batch, lc_mono_ms() + CHECK_MS, replies, &err);
     for (size_t i = 0; i < count; i++) {
         lc_redis_origin origin =
             rc ? LC_REDIS_FOREIGN
@@ -259,16 +259,17 @@ static void *follow(void *user)
     return NULL;
 }
 
-int lc_redis_watch_new(const lc_redis_uri *uri, lc_redis_pool *pool, lc_redis_echoes *echoes,
-                       const llmcache_watch *listener, lc_redis_watch **watch, llmcache_error *err)
+int lc_redis_watch_new(const lc_redis_uri *uri, const lc_redis_route *route, int cancel_fd,
+                       lc_redis_echoes *echoes, const llmcache_watch *listener,
+                       lc_redis_watch **watch, llmcache_error *err)
 {
     lc_redis_watch *fresh = lc_zalloc(sizeof *fresh);
     if (!fresh)
         return lc_fail_memory(err);
     fresh->uri = uri;
-    fresh->pool = pool;
+    fresh->route = route;
     fresh->echoes = echoes;
-    fresh->cancel_fd = lc_redis_pool_cancel_fd(pool);
+    fresh->cancel_fd = cancel_fd;
     fresh->listener = *listener;
     lc_buffer_init(&fresh->space, 0);
     listener->distrust(listener->user);
@@ -278,11 +279,6 @@ int lc_redis_watch_new(const lc_redis_uri *uri, lc_redis_pool *pool, lc_redis_ec
     }
     *watch = fresh;
     return 0;
-}
-
-void lc_redis_watch_tell(lc_redis_watch *watch, int part, const char *space, const char *id)
-{
-    watch->listener.changed(watch->listener.user, part, space, id);
 }
 
 void lc_redis_watch_free(lc_redis_watch *watch)

@@ -41,10 +41,9 @@ static void tell_watch(lc_redis_store *store, int parts, const char *space,
                        const unsigned char *fingerprint)
 {
     char id[LLMCACHE_ID_SIZE];
-    lc_redis_watch *watch = atomic_load(&store->watch);
     lc_entry_id(fingerprint, id);
-    if (watch)
-        lc_redis_watch_tell(watch, parts, space, id);
+    if (atomic_load(&store->listening))
+        store->listener.changed(store->listener.user, parts, space, id);
 }
 
 static int check_writes(lc_redis_store *store, const writing *w, redisReply **replies, size_t count,
@@ -56,7 +55,7 @@ static int check_writes(lc_redis_store *store, const writing *w, redisReply **re
             continue;
         int fresh = (w[i].part == LLMCACHE_PART_EMBED ? lc_redis_check_record
                                                       : lc_redis_check_string)(
-            replies, count, &at, store->uri.name, err);
+            replies, count, &at, store->name, err);
         if (fresh < 0)
             return fresh;
         atomic_fetch_add(lc_redis_count_of(store, w[i].part), (uint64_t)fresh);
@@ -70,7 +69,7 @@ static int write_parts(lc_redis_store *store, const writing *w, const lc_redis_b
     redisReply *replies[PUT_COMMANDS];
     if (!batch->bytes.broken)
         tell_echoes(store, w, lc_redis_echoes_sent);
-    int rc = lc_redis_pool_exchange(store->pool, batch, until_ms, replies, err);
+    int rc = lc_redis_route_exchange(&store->route, batch, until_ms, replies, err);
     if (!rc) {
         rc = check_writes(store, w, replies, batch->count, err);
         lc_redis_free_replies(replies, batch->count);
@@ -166,7 +165,7 @@ static int count_removals(lc_redis_store *store, int parts, redisReply **replies
             if (!part)
                 continue;
             const redisReply *reply = replies[at++];
-            int rc = lc_redis_check(reply, store->uri.name, err);
+            int rc = lc_redis_check(reply, store->name, err);
             if (rc)
                 return rc;
             if (reply->integer > 0) {
@@ -188,7 +187,7 @@ static int remove_some(lc_redis_store *store, int parts, const llmcache_key *key
     int rc = add_removals(store, parts, keys, count, until_ms, &batch, err);
     tell_removals(store, parts, keys, count, lc_redis_echoes_sent);
     if (!rc && batch.count)
-        rc = lc_redis_pool_exchange(store->pool, &batch, until_ms, replies, err);
+        rc = lc_redis_route_exchange(&store->route, &batch, until_ms, replies, err);
     if (!rc && batch.count) {
         rc = count_removals(store, parts, replies, count, removed, err);
         lc_redis_free_replies(replies, batch.count);

@@ -1,0 +1,456 @@
+/*
+ * Exchanges with a cluster. A batch is taken apart into units (redis_slots.h), each goes to the node of its slot, and
+ * what is sent on goes round again: MOVED corrects the table, ASK holds for this time. The rounds are counted,
+ * since nodes that disagree could send a command round for ever.
+ */
+#include "store/redis_cluster_inside.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_ROUNDS = 6, MOST_WALKS = 3, STEP_MS = 5000 };
+
+/* A unit under way. */
+typedef struct errand {
+    lc_redis_unit unit;
+    lc_redis_node *node; /* held; NULL: to be found by the slot */
+    int asking;
+    int left;            /* still to be answered */
+} errand;
+
+typedef struct trip {
+    lc_redis_cluster *cluster;
+    const lc_redis_batch *batch;
+    int64_t until_ms;
+    redisReply **replies;
+    errand *errands;
+    size_t count;
+    int rc; /* of the first that failed, with its error */
+    llmcache_error err;
+} trip;
+
+/* ---- Where the replies lead ----------------------------------------------------------------------- */
+
+static void fail_errand(trip *t, errand *e, int rc, const llmcache_error *err)
+{
+    e->left = 0;
+    if (t->rc)
+        return;
+    t->rc = rc;
+    t->err = *err;
+}
+
+/* Turns the errand to where it was sent on. */
+static void send_on(trip *t, errand *e, lc_redis_redirect how, int slot, const lc_redis_address *to)
+{
+    llmcache_error err;
+    lc_redis_node *node;
+    int rc = lc_redis_nodes_get(t->cluster, to, &node, &err);
+    if (rc) {
+        fail_errand(t, e, rc, &err);
+        return;
+    }
+    if (how == LC_REDIS_MOVED)
+        lc_redis_nodes_assign(t->cluster, slot, node);
+    else
+        lc_redis_nodes_note_ask(t->cluster, node, lc_mono_ms());
+    lc_redis_nodes_release(t->cluster, e->node);
+    e->node = node;
+    e->asking = how == LC_REDIS_ASK;
+    if (how == LC_REDIS_MOVED)
+        lc_redis_topology_want(t->cluster);
+}
+
+static int says_down(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "CLUSTERDOWN", 11) == 0;
+}
+
+/* Keeps the replies of one unit, or follows the first of them that sends it on. */
+static void take_replies(trip *t, errand *e, redisReply **replies)
+{
+    lc_redis_address to;
+    int slot = 0;
+    for (size_t i = 0; i < e->unit.count; i++) {
+        lc_redis_redirect how = lc_redis_redirect_read(replies[i], &e->node->address, &slot, &to);
+        if (says_down(replies[i]))
+            lc_redis_topology_want(t->cluster);
+        if (how == LC_REDIS_STAYS)
+            continue;
+        lc_redis_free_replies(replies, e->unit.count);
+        send_on(t, e, how, slot, &to);
+        return;
+    }
+    memcpy(t->replies + e->unit.first, replies, e->unit.count * sizeof *replies);
+    e->left = 0;
+}
+
+/* ---- One node's share ----------------------------------------------------------------------------- */
+
+static int is_in_share(const errand *e, const lc_redis_node *node)
+{
+    return e->left && e->node == node;
+}
+
+/* The units that go to this node, in their order. */
+static int pack(trip *t, const lc_redis_node *node, lc_redis_batch *share)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        const errand *e = &t->errands[i];
+        if (!is_in_share(e, node))
+            continue;
+        if (e->asking)
+            LC_REDIS_ADD(share, lc_redis_text("ASKING"));
+        lc_buffer_add(&share->bytes, t->batch->bytes.data + e->unit.at, e->unit.size);
+        share->count += e->unit.count;
+    }
+    return share->bytes.broken;
+}
+
+static void unpack(trip *t, const lc_redis_node *node, redisReply **replies)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        errand *e = &t->errands[i];
+        if (!is_in_share(e, node))
+            continue;
+        if (e->asking) {
+            lc_redis_reply_free(replies[at]);
+            replies[at++] = NULL;
+        }
+        size_t count = e->unit.count;
+        take_replies(t, e, replies + at); /* may send it to a node whose turn is yet to come */
+        at += count;
+    }
+}
+
+static void fail_share(trip *t, const lc_redis_node *node, int rc, const llmcache_error *err)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (is_in_share(&t->errands[i], node))
+            fail_errand(t, &t->errands[i], rc, err);
+}
+
+/* A node is not asked once there is no time: that would look as if it were slow. */
+static int exchange_share(trip *t, lc_redis_node *node, const lc_redis_batch *share, redisReply **replies,
+                          llmcache_error *err)
+{
+    if (lc_mono_ms() >= t->until_ms)
+        return lc_fail(err, LLMCACHE_TIMEOUT, "%s did not answer in time", t->cluster->seeds->name);
+    return lc_redis_pool_exchange(node->pool, share, t->until_ms, replies, err);
+}
+
+static void visit_node(trip *t, lc_redis_node *node)
+{
+    llmcache_error err;
+    lc_redis_batch share;
+    redisReply **replies = NULL;
+    lc_redis_batch_init(&share);
+    int rc = pack(t, node, &share);
+    if (!rc)
+        replies = lc_zalloc_array(share.count, sizeof *replies);
+    rc = !replies ? lc_fail_memory(&err) : exchange_share(t, node, &share, replies, &err);
+    if (!rc)
+        unpack(t, node, replies);
+    else
+        fail_share(t, node, rc, &err);
+    if (rc && lc_conn_is_loss(rc))
+        lc_redis_topology_want(t->cluster);
+    lc_free(replies);
+    lc_redis_batch_done(&share);
+}
+
+/* ---- Rounds --------------------------------------------------------------------------------------- */
+
+static void find_nodes(trip *t)
+{
+    llmcache_error err;
+    for (size_t i = 0; i < t->count; i++) {
+        errand *e = &t->errands[i];
+        if (!e->left || e->node)
+            continue;
+        e->node = lc_redis_nodes_of(t->cluster, e->unit.slot);
+        if (e->node)
+            continue;
+        int rc = lc_fail(&err, LLMCACHE_STORE, "no node of %s serves this slot", t->cluster->seeds->name);
+        fail_errand(t, e, rc, &err);
+        lc_redis_topology_want(t->cluster);
+    }
+}
+
+/* Every unit's node gets its share once; 1 when some were sent on. */
+static int go_round(trip *t)
+{
+    int left = 0;
+    find_nodes(t);
+    for (size_t i = 0; i < t->count; i++) {
+        errand *e = &t->errands[i];
+        lc_redis_node *node = e->node;
+        int is_first = e->left;
+        for (size_t before = 0; before < i && is_first; before++)
+            is_first = t->errands[before].node != node || !t->errands[before].left;
+        if (is_first)
+            visit_node(t, node);
+    }
+    for (size_t i = 0; i < t->count; i++)
+        left |= t->errands[i].left;
+    return left;
+}
+
+static int travel(trip *t)
+{
+    int left = 1;
+    for (int round = 0; round < MOST_ROUNDS && left; round++)
+        left = go_round(t);
+    if (left && !t->rc)
+        t->rc = lc_fail(&t->err, LLMCACHE_STORE, "%s sent a command on more than %d times",
+                        t->cluster->seeds->name, MOST_ROUNDS - 1);
+    return t->rc;
+}
+
+static int take_apart(trip *t, llmcache_error *err)
+{
+    lc_redis_unit *units;
+    int rc = lc_redis_units_read(t->batch, &units, &t->count);
+    if (rc)
+        return lc_fail(err, rc, "%s", lc_code_text(rc));
+    t->errands = lc_zalloc_array(t->count + 1, sizeof *t->errands);
+    for (size_t i = 0; i < t->count && t->errands; i++)
+        t->errands[i] = (errand){.unit = units[i], .left = 1};
+    lc_free(units);
+    return t->errands ? 0 : lc_fail_memory(err);
+}
+
+int lc_redis_cluster_exchange(lc_redis_cluster *cluster, const lc_redis_batch *batch,
+                              int64_t until_ms, redisReply **replies, llmcache_error *err)
+{
+    trip t = {.cluster = cluster, .batch = batch, .until_ms = until_ms, .replies = replies};
+    memset(replies, 0, batch->count * sizeof *replies);
+    if (batch->bytes.broken)
+        return lc_fail(err, batch->bytes.broken, "%s", lc_code_text(batch->bytes.broken));
+    int rc = lc_redis_topology_wait(cluster, until_ms, err);
+    if (!rc)
+        rc = take_apart(&t, err);
+    if (rc)
+        return rc;
+    rc = travel(&t);
+    for (size_t i = 0; i < t.count; i++)
+        lc_redis_nodes_release(cluster, t.errands[i].node);
+    lc_free(t.errands);
+    if (rc) {
+        for (size_t i = 0; i < batch->count; i++)
+            lc_redis_free_replies(&replies[i], replies[i] != NULL);
+        if (err)
+            *err = t.err;
+    }
+    return rc;
+}
+
+/* ---- All nodes ------------------------------------------------------------------------------------ */
+
+/* Runs fn for every node that serves slots, held meanwhile. */
+typedef int (*node_fn)(void *user, lc_redis_node *node, llmcache_error *err);
+
+static int for_all(lc_redis_cluster *cluster, node_fn fn, void *user, llmcache_error *err)
+{
+    int whole, rc = 0;
+    lc_redis_node **nodes = lc_alloc_array(LC_REDIS_MAX_NODES, sizeof *nodes);
+    if (!nodes)
+        return lc_fail_memory(err);
+    size_t count = lc_redis_nodes_hold(cluster, nodes, &whole);
+    if (!whole)
+        rc = lc_fail(err, LLMCACHE_STORE, "some slots of %s are served by no node", cluster->seeds->name);
+    for (size_t i = 0; i < count; i++) {
+        if (!rc)
+            rc = fn(user, nodes[i], err);
+        lc_redis_nodes_release(cluster, nodes[i]);
+    }
+    lc_free(nodes);
+    return rc;
+}
+
+static int ping_node(void *user, lc_redis_node *node, llmcache_error *err)
+{
+    const int64_t *until_ms = user;
+    return lc_redis_pool_ping(node->pool, *until_ms, err);
+}
+
+int lc_redis_cluster_ping(lc_redis_cluster *cluster, int64_t until_ms, llmcache_error *err)
+{
+    llmcache_error unknown;
+    int rc = lc_redis_topology_wait(cluster, until_ms, &unknown);
+    if (rc)
+        rc = lc_redis_topology_ask(cluster, until_ms, err);
+    return rc ? rc : for_all(cluster, ping_node, &until_ms, err);
+}
+
+static int look_at(void *user, lc_redis_node *node, llmcache_error *err)
+{
+    lc_conn_pool_state one, *all = user;
+    lc_redis_pool_look(node->pool, &one);
+    all->idle += one.idle;
+    all->ever_worked &= one.ever_worked;
+    return one.lost ? lc_fail(err, LLMCACHE_STORE, "%s", one.reason) : 0;
+}
+
+void lc_redis_cluster_look(lc_redis_cluster *cluster, lc_conn_pool_state *state)
+{
+    llmcache_error err;
+    *state = (lc_conn_pool_state){0};
+    pthread_mutex_lock(&cluster->lock);
+    int known = cluster->known;
+    state->lost = !known && cluster->passes;
+    memcpy(state->reason, cluster->reason, sizeof state->reason);
+    pthread_mutex_unlock(&cluster->lock);
+    if (!known)
+        return;
+    state->ever_worked = 1;
+    state->lost = for_all(cluster, look_at, state, &err) != 0;
+    if (state->lost)
+        memcpy(state->reason, err.message, sizeof state->reason);
+}
+
+/* ---- Walks ---------------------------------------------------------------------------------------- */
+
+typedef struct walk {
+    lc_redis_visit_fn fn;
+    void *user;
+    int64_t until_ms;
+    lc_buffer before, after; /* each node's slots */
+    lc_buffer *slots;        /* one of the two, for note_slots */
+} walk;
+
+static int64_t until_of(const walk *w)
+{
+    return w->until_ms ? w->until_ms : lc_mono_ms() + STEP_MS;
+}
+
+/* Notes which slots the node has. A node that does not say so has them for good. */
+static int note_slots(void *user, lc_redis_node *node, llmcache_error *err)
+{
+    walk *w = user;
+    redisReply *reply = NULL;
+    lc_redis_batch batch;
+    lc_redis_batch_init(&batch);
+    LC_REDIS_ADD(&batch, lc_redis_text("CLUSTER"), lc_redis_text("NODES"));
+    int rc = lc_redis_pool_exchange(node->pool, &batch, until_of(w), &reply, err);
+    lc_redis_batch_done(&batch);
+    if (rc)
+        return rc;
+    lc_redis_word own = lc_redis_own_slots(reply);
+    lc_buffer_format(w->slots, "%s:%d ", node->address.host, node->address.port);
+    lc_buffer_add(w->slots, own.bytes, own.size);
+    lc_buffer_byte(w->slots, '\n');
+    lc_redis_reply_free(reply);
+    return w->slots->broken ? lc_fail_memory(err) : 0;
+}
+
+static int visit_one(void *user, lc_redis_node *node, llmcache_error *err)
+{
+    walk *w = user;
+    return w->fn(w->user, node->pool, err);
+}
+
+static int note_all(lc_redis_cluster *cluster, walk *w, lc_buffer *slots, llmcache_error *err)
+{
+    lc_buffer_clear(slots);
+    w->slots = slots;
+    return for_all(cluster, note_slots, w, err);
+}
+
+/* Did all stay where they were, with none on its way? */
+static int stood_still(const walk *w)
+{
+    return w->before.size == w->after.size && memcmp(w->before.data, w->after.data, w->after.size) == 0 &&
+           !memchr(w->after.data, '[', w->after.size);
+}
+
+/*
+ * A key that moves from a node not yet visited to one that was is missed. It moves once, so that the next walk
+ * meets it; a third is for slots that moved all the while.
+ */
+int lc_redis_cluster_visit(lc_redis_cluster *cluster, int64_t until_ms, lc_redis_visit_fn fn,
+                           void *user, llmcache_error *err)
+{
+    walk w = {.fn = fn, .user = user, .until_ms = until_ms};
+    int still = 0;
+    lc_buffer_init(&w.before, 0);
+    lc_buffer_init(&w.after, 0);
+    int rc = lc_redis_topology_wait(cluster, until_of(&w), err);
+    for (int i = 0; i < MOST_WALKS && !rc && !still; i++) {
+        if (i)
+            rc = lc_redis_topology_ask(cluster, until_of(&w), err);
+        if (!rc)
+            rc = note_all(cluster, &w, &w.before, err);
+        if (!rc)
+            rc = for_all(cluster, visit_one, &w, err);
+        if (!rc)
+            rc = note_all(cluster, &w, &w.after, err);
+        still = !rc && stood_still(&w);
+    }
+    lc_buffer_done(&w.before);
+    lc_buffer_done(&w.after);
+    return rc;
+}
+
+/* ---- Life ----------------------------------------------------------------------------------------- */
+
+int lc_redis_cluster_new(const lc_redis_seeds *seeds, int64_t probe_ms, lc_redis_cluster **cluster,
+                         llmcache_error *err)
+{
+    lc_redis_cluster *fresh = lc_zalloc(sizeof *fresh);
+    if (!fresh)
+        return lc_fail_memory(err);
+    fresh->seeds = seeds;
+    fresh->probe_ms = probe_ms;
+    pthread_mutex_init(&fresh->lock, NULL);
+    pthread_cond_init(&fresh->wake, NULL);
+    pthread_cond_init(&fresh->asked, NULL);
+    int rc = 0;
+    if (pipe2(fresh->pipe, O_CLOEXEC)) {
+        fresh->pipe[0] = fresh->pipe[1] = -1;
+        rc = lc_fail(err, LLMCACHE_IO, "the store could not open a pipe");
+    }
+    if (!rc)
+        rc = lc_redis_topology_start(fresh, err);
+    if (rc)
+        lc_redis_cluster_free(fresh);
+    else
+        *cluster = fresh;
+    return rc;
+}
+
+void lc_redis_cluster_cancel(lc_redis_cluster *cluster)
+{
+    pthread_mutex_lock(&cluster->lock);
+    int first = !cluster->closing;
+    cluster->closing = 1;
+    pthread_cond_signal(&cluster->wake);
+    pthread_cond_broadcast(&cluster->asked);
+    pthread_mutex_unlock(&cluster->lock);
+    if (first && cluster->pipe[1] >= 0)
+        close(cluster->pipe[1]); /* the end of the pipe is readable */
+    if (first && cluster->has_keeper)
+        pthread_join(cluster->keeper, NULL);
+}
+
+void lc_redis_cluster_free(lc_redis_cluster *cluster)
+{
+    if (!cluster)
+        return;
+    lc_redis_cluster_cancel(cluster);
+    lc_redis_nodes_free_all(cluster);
+    lc_free(cluster->places);
+    if (cluster->pipe[0] >= 0)
+        close(cluster->pipe[0]);
+    pthread_cond_destroy(&cluster->wake);
+    pthread_cond_destroy(&cluster->asked);
+    pthread_mutex_destroy(&cluster->lock);
+    lc_free(cluster);
+}
