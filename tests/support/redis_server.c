@@ -1,11 +1,14 @@
 /* Starts redis-server from a configuration file written for the test. */
 #include "redis_server.h"
 
+#include <arpa/inet.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const char *program(void)
 {
@@ -118,7 +121,37 @@ static void launch_and_wait(test_redis *redis)
                      test_read_file(redis->process.log, NULL));
 }
 
+/* A node of a cluster speaks to the others 10,000 ports above its own. */
+static int cluster_port(void)
+{
+    for (int i = 0; i < 1000; i++) {
+        int port = test_port();
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)(port + 10000)),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int fd = port < 55536 ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+        int is_free =
+            fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+        if (fd >= 0)
+            close(fd);
+        if (is_free)
+            return port;
+    }
+    test_give_up("no two ports 10,000 apart are free");
+}
+
+void test_redis_launch(test_redis *redis)
+{
+    launch_and_wait(redis);
+}
+
 void test_redis_start(test_redis *redis, const test_redis_options *options)
+{
+    test_redis_prepare(redis, options);
+    test_redis_launch(redis);
+}
+
+void test_redis_prepare(test_redis *redis, const test_redis_options *options)
 {
     if (!program())
         test_give_up("redis-server is not installed");
@@ -128,7 +161,9 @@ void test_redis_start(test_redis *redis, const test_redis_options *options)
     options = &redis->options;
     redis->socket = test_format("%s/redis.sock", redis->folder);
     redis->unix_uri = test_format("unix:%s", redis->socket);
-    redis->port = options->no_tcp ? 0 : test_port();
+    redis->port = options->no_tcp    ? 0
+                  : options->cluster ? cluster_port()
+                                     : test_port();
     if (options->tls)
         make_certificate(redis);
     const char *login = "";
@@ -140,7 +175,6 @@ void test_redis_start(test_redis *redis, const test_redis_options *options)
                      : test_format("%s://%s127.0.0.1:%d",
                                    options->tls ? "rediss" : "redis", login, redis->port);
     test_write_text(test_format("%s/redis.conf", redis->folder), configuration(redis));
-    launch_and_wait(redis);
 }
 
 void test_redis_kill(test_redis *redis)

@@ -18,6 +18,7 @@ typedef struct test_redis_options {
     int no_tcp;         /* only the Unix socket */
     int durable;        /* every write is on disk before its reply: data outlive
                            test_redis_restart */
+    int cluster; /* a node of a cluster: see redis_cluster_server.h */
     const char *config; /* more lines of configuration */
 } test_redis_options;
 
@@ -39,6 +40,9 @@ int test_redis_installed(void);
 
 /* NULL options: no password, TCP and the Unix socket. Returns when it answers. */
 void test_redis_start(test_redis *redis, const test_redis_options *options);
+/* The same in two steps: folder, port and configuration, then the server. */
+void test_redis_prepare(test_redis *redis, const test_redis_options *options);
+void test_redis_launch(test_redis *redis);
 void test_redis_kill(
     test_redis *redis); /* SIGKILL: connections are reset, the port refuses */
 void test_redis_pause(test_redis *redis); /* SIGSTOP: connections hang */
