@@ -180,9 +180,9 @@ int main(void)
     b.aliases = 0;
     for (int threads = 1; threads <= 16; threads *= 2) {
         bench_note(report, test_format("finds a second, %d threads, all answers", threads),
-                   together(&b, threads, ANSWERS), "");
+                   together(&b, threads, ANSWERS), "million");
         bench_note(report, test_format("finds a second, %d threads, one answer", threads),
-                   together(&b, threads, 1), "");
+                   together(&b, threads, 1), "million");
     }
     lc_memory_cache_free(b.cache);
     return bench_done(report);
