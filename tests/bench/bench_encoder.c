@@ -319,10 +319,13 @@ static int bench_model(const char *name)
     load_and_memory(report, &b);
     start_other(&b.other, b.path);
     compare(report, &b, LC_INT8, aims);
-    compare(report, &b, LC_FLOAT, none);
+    if (!bench_quick())
+        compare(report, &b, LC_FLOAT, none);
     stop_other(&b.other);
-    compare_variants(report, &b);
-    compare_threads(report, &b);
+    if (!bench_quick()) {
+        compare_variants(report, &b);
+        compare_threads(report, &b);
+    }
     lc_model_file_done(&file);
     return bench_done(report);
 }
