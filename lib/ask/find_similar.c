@@ -158,6 +158,11 @@ static int consider(lc_job *job, const lc_neighbour *near)
     }
     if (code)
         return 0;
+    /* The index said so already; an answer of another history is the last thing to serve by mistake. */
+    if (memcmp(entry->facts.partition, job->partition, sizeof job->partition) != 0) {
+        lc_entry_unref(entry);
+        return 0;
+    }
     int serves = judge(job, entry, near->similarity);
     if (serves != 1) {
         lc_entry_unref(entry);
