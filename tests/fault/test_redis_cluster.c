@@ -322,14 +322,27 @@ Test(redis_cluster_slots, a_record_goes_where_its_slot_goes)
     cr_assert_str_eq(test_redis_command(&cluster.nodes[to], "EXISTS %s", name), "1");
 }
 
+/*
+ * All go to node 0, whose claim is then the newest for good. Moves in all directions at once make claims of one age,
+ * and Redis itself drops the keys of a slot whose claim loses.
+ */
+static void move_all(int first, int count)
+{
+    for (int i = first; i < first + count; i++) {
+        int from = home_of(entries[i]), slot = slot_of(entries[i]);
+        if (from == 0)
+            continue;
+        begin_move(slot, from, 0);
+        move_keys(slot, from, 0);
+        end_move(slot, from, 0);
+    }
+}
+
 Test(redis_cluster_slots, a_slot_that_has_moved_is_found)
 {
     int moved = sent_on("MOVED");
-    for (int i = 0; i < 20; i++) {
-        int from = home_of(entries[i]), to = (from + 1) % TEST_CLUSTER_PRIMARIES, slot = slot_of(entries[i]);
-        begin_move(slot, from, to);
-        move_keys(slot, from, to);
-        end_move(slot, from, to);
+    for (int i = 0; i < 30; i++) {
+        move_all(i, 1);
         cr_assert_eq(get(entries[i]), 0);
     }
     cr_assert_gt(sent_on("MOVED"), moved, "the table was behind at least once");
@@ -352,16 +365,6 @@ static void expect_walk(void)
     cr_assert_eq(rc, 0, "%s", err.message);
     for (int i = 0; i < ENTRIES; i++)
         cr_expect_eq(met[i], 1, "entry %d was met %d times", i, met[i]);
-}
-
-static void move_all(int first, int count)
-{
-    for (int i = first; i < first + count; i++) {
-        int from = home_of(entries[i]), to = (from + 1) % TEST_CLUSTER_PRIMARIES, slot = slot_of(entries[i]);
-        begin_move(slot, from, to);
-        move_keys(slot, from, to);
-        end_move(slot, from, to);
-    }
 }
 
 Test(redis_cluster_slots, under_load_nothing_is_missing_while_slots_move)
