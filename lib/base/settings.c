@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 typedef struct row {
     const char *name;
@@ -179,37 +180,47 @@ static int keep_number(lc_settings *settings, int at, const char *value, llmcach
 }
 
 /*
- * The URI with "***" for its password: what stands between the first colon of the user part and its @.
- * NULL in *shown when there is none.
+ * The URI with "***" for its secrets: what stands between the first colon of the user part and its @, and the values
+ * of password and sslpassword behind the question mark. NULL in *shown when there is none.
  */
-static int hide_password(const char *uri, char **shown)
+static int hide_secrets(const char *uri, char **shown)
 {
+    static const char *const secrets[] = {"password=", "sslpassword="};
+    lc_buffer out;
     const char *user = strstr(uri, "://");
     user = user ? user + 3 : uri;
-    size_t part = strcspn(user, "/?#");
-    const char *at = memrchr(user, '@', part);
+    const char *query = user + strcspn(user, "?#");
+    const char *at = memrchr(user, '@', strcspn(user, "/?#"));
     const char *colon = at ? memchr(user, ':', (size_t)(at - user)) : NULL;
-    *shown = NULL;
-    if (!colon)
-        return 0;
-    lc_buffer out;
+    const char *rest = colon ? at : user;
+    int hidden = colon != NULL;
     lc_buffer_init(&out, 0);
-    lc_buffer_add(&out, uri, (size_t)(colon + 1 - uri));
-    lc_buffer_text(&out, "***");
-    lc_buffer_text(&out, at);
-    if (out.broken) {
-        lc_buffer_done(&out);
-        return LLMCACHE_MEMORY;
+    lc_buffer_add(&out, uri, (size_t)((colon ? colon + 1 : user) - uri));
+    lc_buffer_text(&out, colon ? "***" : "");
+    lc_buffer_add(&out, rest, (size_t)(query - rest));
+    while (*query) { /* at ?, & or # */
+        size_t size = 1 + strcspn(query + 1, "&#"), shown_size = size;
+        for (int i = 0; i < 2; i++)
+            if (strncasecmp(query + 1, secrets[i], strlen(secrets[i])) == 0)
+                shown_size = 1 + strlen(secrets[i]);
+        lc_buffer_add(&out, query, shown_size);
+        lc_buffer_text(&out, shown_size < size ? "***" : "");
+        hidden |= shown_size < size;
+        query += size;
     }
-    *shown = lc_buffer_take(&out, NULL);
-    return 0;
+    *shown = NULL;
+    int broken = out.broken;
+    if (hidden && !broken)
+        *shown = lc_buffer_take(&out, NULL);
+    lc_buffer_done(&out);
+    return broken;
 }
 
 static int keep(lc_settings *settings, int at, const char *value, lc_origin origin,
                 llmcache_error *err)
 {
     char *copy = lc_strdup(value), *shown = NULL;
-    if (!copy || (rows[at].type == LC_URI && hide_password(value, &shown))) {
+    if (!copy || (rows[at].type == LC_URI && hide_secrets(value, &shown))) {
         lc_free(copy);
         return lc_fail_memory(err);
     }

@@ -37,6 +37,12 @@ Test(setting_values, password_of_a_uri_is_not_shown)
 {
     cr_assert_str_eq(shown_store("redis://me:p:w@h:1/2"), "redis://me:***@h:1/2");
     cr_assert_str_eq(shown_store("redis://:p@w@h"), "redis://:***@h");
+    cr_assert_str_eq(shown_store("redis+cluster://u:p@a,b:7000"), "redis+cluster://u:***@a,b:7000");
+    cr_assert_str_eq(shown_store("postgresql://h/d?user=u&password=pw&sslpassword=x&port=1"),
+                     "postgresql://h/d?user=u&password=***&sslpassword=***&port=1");
+    cr_assert_str_eq(shown_store("postgresql://u:a@h/d?Password=pw"), "postgresql://u:***@h/d?Password=***");
+    cr_assert_str_eq(shown_store("unix:/tmp/r.sock?db=1"), "unix:/tmp/r.sock?db=1");
+    cr_assert_str_eq(shown_store("redis://h:1/2?password="), "redis://h:1/2?password=");
     cr_assert_str_eq(shown_store("redis://me@h:6379"), "redis://me@h:6379");
     cr_assert_str_eq(shown_store("redis://h:6379/a:b@c"), "redis://h:6379/a:b@c");
     cr_assert_str_eq(shown_store("sqlite:/tmp/x"), "sqlite:/tmp/x");
