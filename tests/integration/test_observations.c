@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <llmcache/observe.h>
 #include <stdlib.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define CHAT "/v1/chat/completions"
@@ -387,7 +388,7 @@ Test(observations, what_is_none_is_refused)
 /* ---- A store that keeps none --------------------------------------------------------------------------- */
 
 static lc_store inner;
-static int refusal, refused;
+static atomic_int refusal, refused;
 
 static int none_of(int part, llmcache_error *err)
 {
