@@ -303,7 +303,8 @@ Test(flights, a_hundred_in_both_forms_make_one_call_and_end_when_it_does)
         /* Nobody waits for anything but the call itself: none ends long after the one who made it. */
         cr_assert_eq(test_counters(cache).in_flight, 0);
         cr_assert_eq(test_counters(cache).stored, 1);
-        cr_assert_eq(test_counters(cache).hits_shared, MANY - 1);
+        /* Who comes when it has just landed finds it kept. */
+        cr_assert_eq(test_counters(cache).hits_shared + test_counters(cache).hits_exact, MANY - 1);
         forget(askers, MANY, cache);
     }
 }
