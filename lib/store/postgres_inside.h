@@ -3,8 +3,8 @@
 #define LC_STORE_POSTGRES_INSIDE_H
 
 #include "base/buffer.h"
-#include "store/conn_pool.h"
-#include "store/postgres_link.h"
+#include "net/conn_pool.h"
+#include "net/postgres_link.h"
 
 #include <llmcache/backend.h>
 #include <stdatomic.h>

@@ -6,7 +6,7 @@
 #ifndef LC_STORE_REDIS_CLUSTER_H
 #define LC_STORE_REDIS_CLUSTER_H
 
-#include "store/redis_pool.h"
+#include "net/redis_pool.h"
 #include "store/redis_seeds.h"
 #include "store/redis_slots.h"
 

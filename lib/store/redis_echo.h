@@ -6,7 +6,7 @@
 #ifndef LC_STORE_REDIS_ECHO_H
 #define LC_STORE_REDIS_ECHO_H
 
-#include "store/redis_wire.h"
+#include "net/redis_wire.h"
 
 /* What tells one value from another: a hash of its beginning. Nothing at all has one too. */
 typedef struct lc_redis_print {

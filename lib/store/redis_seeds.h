@@ -5,7 +5,7 @@
 #ifndef LC_STORE_REDIS_SEEDS_H
 #define LC_STORE_REDIS_SEEDS_H
 
-#include "store/redis_uri.h"
+#include "net/redis_uri.h"
 
 enum { LC_REDIS_MAX_SEEDS = 32 };
 

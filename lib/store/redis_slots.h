@@ -6,7 +6,7 @@
 #ifndef LC_STORE_REDIS_SLOTS_H
 #define LC_STORE_REDIS_SLOTS_H
 
-#include "store/redis_wire.h"
+#include "net/redis_wire.h"
 
 enum { LC_REDIS_SLOTS = 16384, LC_REDIS_HOST_SIZE = 254, LC_REDIS_MAX_NODES = 1024 };
 

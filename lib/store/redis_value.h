@@ -7,7 +7,7 @@
 
 #include "base/buffer.h"
 #include "store/redis_echo.h"
-#include "store/redis_wire.h"
+#include "net/redis_wire.h"
 
 #include <llmcache/backend.h>
 

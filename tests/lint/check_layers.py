@@ -31,9 +31,9 @@ IMPURE_HEADERS = ["pthread.h", "threads.h", "unistd.h", "fcntl.h", "time.h", "si
 # Libraries of others stay in the files that wrap them.
 THIRD_PARTY = {
     "curl/*": ["lib/net/*"],
-    "hiredis/*": ["lib/net/*", "lib/store/*"],
+    "hiredis/*": ["lib/net/*", "lib/store/*", "lib/index/redis*"],
     "sqlite3.h": ["lib/store/sqlite*"],
-    "libpq-fe.h": ["lib/store/postgres*"],
+    "libpq-fe.h": ["lib/net/postgres*", "lib/store/postgres*", "lib/index/postgres*"],
     "jansson.h": ["lib/base/json.c", "cli/*", "server/*"],
     "openssl/*": ["lib/base/sha256.c", "lib/net/curl_start.c"],
     "utf8proc.h": ["lib/base/*", "lib/protocol/*", "lib/decide/*", "lib/embed/*", "cli/*"],

@@ -1,5 +1,5 @@
-/* lib/store/redis_uri: every form people write, and refusals that never show a password. */
-#include "store/redis_uri.h"
+/* lib/net/redis_uri: every form people write, and refusals that never show a password. */
+#include "net/redis_uri.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * returns 0 or LLMCACHE_STORE is ready for the next; a link whose deadline passed in the middle is not, and
  * its owner closes it.
  */
-#include "store/postgres_link.h"
+#include "net/postgres_link.h"
 
 #include "base/clock.h"
 #include "base/error.h"

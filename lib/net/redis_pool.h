@@ -1,9 +1,9 @@
 /* Exchanges with one Redis: conn_pool.h over its connections. */
-#ifndef LC_STORE_REDIS_POOL_H
-#define LC_STORE_REDIS_POOL_H
+#ifndef LC_NET_REDIS_POOL_H
+#define LC_NET_REDIS_POOL_H
 
-#include "store/conn_pool.h"
-#include "store/redis_wire.h"
+#include "net/conn_pool.h"
+#include "net/redis_wire.h"
 
 typedef struct lc_redis_pool lc_redis_pool;
 

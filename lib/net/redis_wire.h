@@ -3,12 +3,12 @@
  * protocol, a link with deadlines carries it. A connection belongs to one thread at a time; after any
  * failure of these functions it is only good for lc_redis_disconnect.
  */
-#ifndef LC_STORE_REDIS_WIRE_H
-#define LC_STORE_REDIS_WIRE_H
+#ifndef LC_NET_REDIS_WIRE_H
+#define LC_NET_REDIS_WIRE_H
 
 #include "base/buffer.h"
-#include "store/redis_reply.h"
-#include "store/redis_uri.h"
+#include "net/redis_reply.h"
+#include "net/redis_uri.h"
 
 /* ---- Batches of commands ------------------------------------------------------------------------ */
 

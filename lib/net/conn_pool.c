@@ -3,7 +3,7 @@
  * I/O. The keeper thread sleeps while all is well. What it is told to give up, it gives up at once: its
  * waits include a pipe that becomes readable when the pool closes.
  */
-#include "store/conn_pool.h"
+#include "net/conn_pool.h"
 
 #include "base/clock.h"
 #include "base/error.h"

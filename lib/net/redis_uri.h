@@ -4,8 +4,8 @@
  *   unix:/path[?db=number&user=name&password=text]
  * User and password may be percent-encoded; a word alone before @ is the password, as for redis-cli. Pure.
  */
-#ifndef LC_STORE_REDIS_URI_H
-#define LC_STORE_REDIS_URI_H
+#ifndef LC_NET_REDIS_URI_H
+#define LC_NET_REDIS_URI_H
 
 #include "net/link.h"
 

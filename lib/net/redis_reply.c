@@ -2,7 +2,7 @@
  * The reader's builder functions. Each makes one object and hangs it into its parent; returning NULL makes the
  * reader fail and free what there is. Nesting is limited by the reader itself.
  */
-#include "store/redis_reply.h"
+#include "net/redis_reply.h"
 
 #include "base/memory.h"
 

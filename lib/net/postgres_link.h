@@ -3,8 +3,8 @@
  * form. Statements are prepared on their first use. A link is used by one thread at a time, and after any
  * error but a complaint of the server's (LLMCACHE_STORE) it is only good for closing.
  */
-#ifndef LC_STORE_POSTGRES_LINK_H
-#define LC_STORE_POSTGRES_LINK_H
+#ifndef LC_NET_POSTGRES_LINK_H
+#define LC_NET_POSTGRES_LINK_H
 
 #include <libpq-fe.h>
 #include <llmcache/llmcache.h>

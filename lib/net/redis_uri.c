@@ -1,5 +1,5 @@
 /* Taking a Redis URI apart. Each part is copied; a half-read URI is given back by lc_redis_uri_done. */
-#include "store/redis_uri.h"
+#include "net/redis_uri.h"
 
 #include "base/error.h"
 #include "base/memory.h"

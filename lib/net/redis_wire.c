@@ -2,7 +2,7 @@
  * The protocol: hiredis' formatter and reader, nothing else of it, since its own connections have no deadline
  * for a whole command and cannot be trusted after a timeout.
  */
-#include "store/redis_wire.h"
+#include "net/redis_wire.h"
 
 #include "base/clock.h"
 #include "base/error.h"

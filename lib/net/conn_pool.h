@@ -1,13 +1,13 @@
 /*
- * The connections of one remote store, and the switch that spares questions a dead server.
+ * The connections to one server, and the switch that spares questions a dead server.
  *
  * Who needs a connection takes an idle one or makes one, within its deadline. When the server does not do
  * its part, the switch opens: from then on everybody fails at once, while a thread of the pool's own tries
  * to reach the server again, with short growing pauses; it hands over its connection when that works.
- * What a connection is, is the store's affair: two functions.
+ * What a connection is, is its owner's affair: two functions.
  */
-#ifndef LC_STORE_CONN_POOL_H
-#define LC_STORE_CONN_POOL_H
+#ifndef LC_NET_CONN_POOL_H
+#define LC_NET_CONN_POOL_H
 
 #include <llmcache/llmcache.h>
 

@@ -2,8 +2,8 @@
  * Replies as hiredis' reader builds them, but out of the library's own memory and with a limit to what a
  * peer may announce: hiredis' own builder believes any length of an array.
  */
-#ifndef LC_STORE_REDIS_REPLY_H
-#define LC_STORE_REDIS_REPLY_H
+#ifndef LC_NET_REDIS_REPLY_H
+#define LC_NET_REDIS_REPLY_H
 
 #include <hiredis/hiredis.h>
 

@@ -1,5 +1,5 @@
 /* Exchanges with a Redis over the connections of a pool, and what makes such a connection. */
-#include "store/redis_pool.h"
+#include "net/redis_pool.h"
 
 #include "base/error.h"
 #include "base/memory.h"
