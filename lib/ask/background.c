@@ -4,6 +4,11 @@
  *
  * A record that vanished while changes went unseen stays in the index until a search meets it: its answer is
  * then not found in the store and the index drops it. So a reload only needs to add.
+ *
+ * A shared index is filled by whoever finds it unfilled, and then no cache reads vectors at its start. Changes are
+ * taken in as with an index of one's own, since whoever wrote a record may not know of the index (an import with other
+ * settings): adding what the writer has added already is cheap and changes nothing. What could not be added
+ * is tried once more, then the whole store is read again.
  */
 #include "ask/learning.h"
 
@@ -20,6 +25,19 @@
 #define CHANGES_MAX 20000 /* more are cheaper to take in by reading everything again */
 #define LONG_LOAD   100000 /* records to come which no question waits for */
 
+/* Its turn, to wait for. */
+static uint64_t ask_reload(llmcache *cache, int missed)
+{
+    lc_background *background = &cache->background;
+    pthread_mutex_lock(&background->lock);
+    background->reload = 1;
+    background->missed |= missed;
+    uint64_t turn = ++background->asked;
+    pthread_cond_signal(&background->wake);
+    pthread_mutex_unlock(&background->lock);
+    return turn;
+}
+
 /* ---- Loading ------------------------------------------------------------------------------- */
 
 static int add_record(void *user, const llmcache_entry *entry)
@@ -29,9 +47,9 @@ static int add_record(void *user, const llmcache_entry *entry)
     atomic_fetch_add_explicit(&cache->background.loaded, 1, memory_order_relaxed);
     if (strcmp(entry->embedder, space) != 0)
         cache->background.foreign++; /* this thread's own number */
-    else if (entry->vector)
-        lc_vectors_add(cache, entry);
-    return cache->background.closing;
+    else if (entry->vector && lc_vectors_add(cache, entry))
+        cache->background.refused = cache->background.fill != LC_FILL_OWN;
+    return cache->background.closing || cache->background.refused;
 }
 
 /* Tells who waits how far it is. */
@@ -49,14 +67,11 @@ static void begin_loading(llmcache *cache)
 }
 
 /* 0 when the whole store was read. */
-static int load(llmcache *cache)
+static int read_vectors(llmcache *cache)
 {
     llmcache_error err;
     uint64_t damaged = 0;
-    if (!cache->embedder.ops.embed)
-        return 0;
     begin_loading(cache);
-    cache->background.foreign = 0;
     int code = lc_store_each_vector(&cache->store, lc_now_ms(cache), add_record, cache, &damaged, &err);
     if (code)
         lc_count_add(&cache->counts.store_errors, 1);
@@ -64,7 +79,36 @@ static int load(llmcache *cache)
     cache->background.damaged = damaged;
     cache->background.loading = 0;
     pthread_mutex_unlock(&cache->background.lock);
+    return code ? code : cache->background.refused;
+}
+
+/* 0 when the index has what the store has. */
+static int load(llmcache *cache, int missed)
+{
+    lc_background *background = &cache->background;
+    background->foreign = 0;
+    background->refused = 0;
+    if (!cache->embedder.ops.embed)
+        return 0;
+    if (lc_vectors_fill_state(cache, &background->fill))
+        return LLMCACHE_STORE;
+    if (background->fill == LC_FILL_DONE && !missed)
+        return 0;
+    int code = read_vectors(cache);
+    background->refused = 0;
+    if (!code && !background->foreign && !background->closing)
+        lc_vectors_set_filled(cache);
     return code;
+}
+
+/* What a shared index holds may go without a report of the store's: it has a server of its own, or that was emptied. */
+static void look_after_index(llmcache *cache)
+{
+    lc_index_fill fill, last = cache->background.fill;
+    if (last == LC_FILL_OWN || lc_vectors_fill_state(cache, &fill))
+        return;
+    if (fill != LC_FILL_DONE)
+        lc_background_reload(cache);
 }
 
 static void take_in_record(llmcache *cache, const lc_change *change)
@@ -79,6 +123,10 @@ static void take_in_record(llmcache *cache, const lc_change *change)
                                     cache->settings.store_write_timeout_ms, add_record, cache, &err);
     if (code == LLMCACHE_NOT_FOUND)
         lc_vectors_remove(cache, change->space, change->id);
+    if (cache->background.refused) {
+        cache->background.refused = 0;
+        ask_reload(cache, 1);
+    }
 }
 
 static void take_in(llmcache *cache, const lc_change *change)
@@ -134,6 +182,7 @@ static void sweep(llmcache *cache, int64_t *due_ms)
     if (cache->store.ops.sweep && cache->store.ops.sweep(cache->store.self, lc_now_ms(cache), &err))
         lc_count_add(&cache->counts.store_errors, 1);
     cache->index.ops.sweep(cache->index.self, lc_now_ms(cache));
+    look_after_index(cache);
     lc_observations_sweep(cache);
     lc_learning_save(cache, 0, NULL);
     *due_ms = lc_mono_ms() + SWEEP_MS;
@@ -145,11 +194,15 @@ static void work(llmcache *cache, int64_t *retry_ms, int64_t *sweep_ms)
     lc_background *background = &cache->background;
     lc_change *changes = take_changes(background);
     int reload = background->reload, observations = reload || background->reload_observations;
+    int missed = background->missed;
+    uint64_t asked = background->asked;
     background->reload = background->reload_observations = 0;
+    if (reload)
+        background->missed = 0;
     pthread_mutex_unlock(&background->lock);
     /* What is known to be wrong comes first, before a record can serve. */
     int unread = observations && cache->embedder.ops.embed && lc_observations_load(cache);
-    int failed = reload && load(cache);
+    int failed = reload && load(cache, missed);
     take_in_all(cache, changes);
     if (lc_mono_ms() >= lc_observations_due_ms(cache))
         lc_observations_flush(cache, NULL);
@@ -157,12 +210,16 @@ static void work(llmcache *cache, int64_t *retry_ms, int64_t *sweep_ms)
     pthread_mutex_lock(&background->lock);
     background->index_ready = 1;
     background->reload |= failed != 0;
+    background->missed |= failed && missed;
     background->reload_observations |= unread != 0;
     *retry_ms = failed || unread ? lc_mono_ms() + RETRY_MS : 0;
+    if (reload)
+        background->tried = asked;
     pthread_cond_broadcast(&background->ready);
     if (reload && !failed && background->foreign) {
         pthread_mutex_unlock(&background->lock);
-        lc_reembed(cache);
+        if (lc_reembed(cache))
+            lc_vectors_set_filled(cache);
         pthread_mutex_lock(&background->lock);
     }
 }
@@ -261,10 +318,17 @@ int lc_background_wait_index(llmcache *cache, int64_t timeout_ms)
 
 void lc_background_reload(llmcache *cache)
 {
-    pthread_mutex_lock(&cache->background.lock);
-    cache->background.reload = 1;
-    pthread_cond_signal(&cache->background.wake);
-    pthread_mutex_unlock(&cache->background.lock);
+    ask_reload(cache, 0);
+}
+
+void lc_background_reload_now(llmcache *cache)
+{
+    lc_background *background = &cache->background;
+    uint64_t turn = ask_reload(cache, 0);
+    pthread_mutex_lock(&background->lock);
+    while (background->tried < turn && !background->closing)
+        pthread_cond_wait(&background->ready, &background->lock);
+    pthread_mutex_unlock(&background->lock);
 }
 
 void lc_background_reload_observations(llmcache *cache)
@@ -302,11 +366,16 @@ static void enqueue(llmcache *cache, int parts, const char *space, const char *i
         background->changes++;
         change = NULL;
     } else {
-        background->reload = 1;
+        background->reload = background->missed = 1;
     }
     pthread_cond_signal(&background->wake);
     pthread_mutex_unlock(&background->lock);
     lc_free(change);
+}
+
+void lc_background_missed(llmcache *cache, const char *space, const char *id)
+{
+    enqueue(cache, LLMCACHE_PART_EMBED, space, id);
 }
 
 static void on_changed(void *user, int parts, const char *space, const char *id)

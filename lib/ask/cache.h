@@ -29,7 +29,8 @@ typedef struct lc_brought {
     lc_store store;
     lc_embedder embedder;
     lc_provider provider;
-    int has_store, has_embedder, has_provider;
+    lc_index index; /* backend.h has none: tests bring theirs */
+    int has_store, has_embedder, has_provider, has_index;
     lc_protocol protocol;
     llmcache_clock_fn clock;
     void *clock_user;
@@ -58,6 +59,10 @@ typedef struct lc_background {
     size_t changes;
     uint64_t damaged; /* records that could not be read */
     uint64_t foreign; /* records of other embedding spaces, as last loaded */
+    uint64_t asked, tried; /* reloads; each ends with what was asked for when it began */
+    int missed;       /* a record may not have got into a shared index: the store is to be read all the same */
+    int refused;      /* the load under way met a record that did not; the thread's own */
+    lc_index_fill fill; /* as last seen; the thread's own */
     atomic_size_t reembedding; /* of them, still to be made again */
 } lc_background;
 
@@ -237,10 +242,13 @@ int lc_embed_texts(llmcache *cache, const char *const *texts, size_t count, floa
 int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fingerprint[32],
                     int64_t now_ms, lc_entry **entry, llmcache_error *err);
 
-/* vectors.c: the index, with deadlines; failures are counted. The entry has its vector. */
-void lc_vectors_add(llmcache *cache, const llmcache_entry *entry);
+/* vectors.c: the index, with deadlines; failures are counted. The entry has its vector; 0 also for one that no index
+ * would take. */
+int lc_vectors_add(llmcache *cache, const llmcache_entry *entry);
 void lc_vectors_remove(llmcache *cache, const char *space, const char *id);
-void lc_vectors_clear(llmcache *cache);
+int lc_vectors_clear(llmcache *cache, llmcache_error *err);
+int lc_vectors_fill_state(llmcache *cache, lc_index_fill *state);
+int lc_vectors_set_filled(llmcache *cache);
 int lc_vectors_search(lc_job *job, lc_neighbour *near, size_t k, size_t *count, llmcache_error *err);
 
 /* call_llm.c: asks the model on a worker; the flight ends when it has. Takes over the job's vector. */
@@ -286,6 +294,10 @@ void lc_background_stop(llmcache *cache); /* after the store is closed */
 /* 1 when the index may be searched: it is loaded, or will not be in time and what is there so far has to do. */
 int lc_background_wait_index(llmcache *cache, int64_t timeout_ms);
 void lc_background_reload(llmcache *cache);
+/* The same, and waits until it was tried once, or the cache closes. Not for the background thread itself. */
+void lc_background_reload_now(llmcache *cache);
+/* A record of the store did not get into a shared index: it is tried again. */
+void lc_background_missed(llmcache *cache, const char *space, const char *id);
 void lc_background_reload_observations(llmcache *cache);
 void lc_background_wake(llmcache *cache);
 /* For long work on the background thread: what others changed is taken in meanwhile. */
@@ -302,8 +314,9 @@ struct lc_embeddings;
 int lc_is_local_model(const lc_job *job);
 int lc_embed_here(lc_job *job, const struct lc_embeddings *inputs, llmcache_error *err);
 
-/* reembed.c: makes the records of other embedding spaces again; on the background thread. */
-void lc_reembed(llmcache *cache);
+/* reembed.c: makes the records of other embedding spaces again; on the background thread. 1 when none is left
+ * that could be made again. */
+int lc_reembed(llmcache *cache);
 
 /* Waits for the flight and replies from it. */
 int lc_job_follow(lc_job *job, lc_flight *flight, llmcache_error *err);

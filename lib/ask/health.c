@@ -51,7 +51,7 @@ static int tell_embedder(llmcache *cache, lc_buffer *out)
     return ok;
 }
 
-static void tell_index(llmcache *cache, lc_buffer *out)
+static int tell_index(llmcache *cache, lc_buffer *out)
 {
     lc_index_stats stats;
     cache->index.ops.stats(cache->index.self, &stats);
@@ -60,10 +60,14 @@ static void tell_index(llmcache *cache, lc_buffer *out)
     unsigned long long damaged = cache->background.damaged;
     unsigned long long expected = ready ? stats.records : cache->background.expected;
     pthread_mutex_unlock(&cache->background.lock);
-    part(out, "index", 1, cache->index.ops.name, ready ? "" : "loading"); /* questions wait for it, shortly */
-    lc_buffer_format(out, ",\"records\":%llu,\"expected\":%llu,\"damaged\":%llu,\"reembedding\":%zu},",
+    /* Questions wait for a load, shortly; and one that is lost cannot be loaded either. */
+    part(out, "index", !stats.lost, cache->index.ops.name, ready || stats.lost ? stats.detail : "loading");
+    lc_buffer_format(out, ",\"records\":%llu,\"expected\":%llu,\"damaged\":%llu,\"reembedding\":%zu",
                      (unsigned long long)stats.records, expected, damaged,
                      atomic_load(&cache->background.reembedding));
+    lc_buffer_format(out, ",\"shared\":%s,\"fell_back\":%s},", stats.shared ? "true" : "false",
+                     stats.fell_back ? "true" : "false");
+    return !stats.lost;
 }
 
 static int has_key(const llmcache *cache)
@@ -95,7 +99,7 @@ int lc_health_read(llmcache *cache, llmcache_status *status, char **json, llmcac
     lc_buffer_byte(&out, '{');
     int ok = tell_store(cache, &out);
     ok &= tell_embedder(cache, &out);
-    tell_index(cache, &out);
+    ok &= tell_index(cache, &out);
     tell_provider(cache, &out);
     lc_buffer_byte(&out, '}');
     char *text = lc_buffer_take(&out, NULL);
@@ -150,6 +154,19 @@ static void examine_embedder(llmcache *cache, lc_buffer *out)
     lc_free(vector);
 }
 
+/* An index of one's own cannot be ill. */
+static void examine_index(llmcache *cache, lc_buffer *out)
+{
+    lc_index_stats stats;
+    lc_index_fill fill;
+    if (!cache->index.ops.fill_state)
+        return;
+    int code = lc_vectors_fill_state(cache, &fill);
+    cache->index.ops.stats(cache->index.self, &stats);
+    finding(out, "index", !code && !stats.fell_back, stats.detail,
+            "correct the setting `index` or what it needs of its server; flat: needs nothing");
+}
+
 static void examine_provider(llmcache *cache, lc_buffer *out)
 {
     llmcache_error err;
@@ -167,6 +184,7 @@ int lc_doctor(llmcache *cache, char **json, llmcache_error *err)
     lc_buffer_byte(&out, '[');
     examine_store(cache, &out);
     examine_embedder(cache, &out);
+    examine_index(cache, &out);
     examine_provider(cache, &out);
     lc_buffer_byte(&out, ']');
     char *text = lc_buffer_take(&out, NULL);

@@ -260,7 +260,7 @@ int lc_manage_purge(llmcache *cache, const llmcache_filter *filter, uint64_t *re
     if (!dry && (code || matches_all(&w.filter))) {
         lc_memory_cache_clear(cache->memory);
         if (parts & LLMCACHE_PART_EMBED)
-            lc_vectors_clear(cache);
+            lc_vectors_clear(cache, NULL);
     }
     if (!code && dry)
         gone = w.seen.count;

@@ -143,6 +143,17 @@ void lc_metrics_histogram(const char *name, const char *label, const char *value
     lc_buffer_format(out, "%s_count{%s=\"%s\"} %llu\n", name, label, value, (unsigned long long)sum);
 }
 
+static void write_index(llmcache *cache, lc_buffer *out)
+{
+    lc_index_stats index;
+    cache->index.ops.stats(cache->index.self, &index);
+    lc_metrics_head(out, "llmcache_index_up", "1 if vectors can be searched.", "gauge");
+    lc_buffer_format(out, "llmcache_index_up{index=\"%s\"} %d\n", cache->index.ops.name, !index.lost);
+    lc_metrics_head(out, "llmcache_index_fell_back",
+                    "1 if the index's server cannot do it, and vectors are searched in this process.", "gauge");
+    lc_buffer_format(out, "llmcache_index_fell_back{index=\"%s\"} %d\n", cache->index.ops.name, index.fell_back);
+}
+
 static void write_rest(llmcache *cache, lc_buffer *out)
 {
     const lc_counts *counts = &cache->counts;
@@ -173,6 +184,7 @@ static void write_rest(llmcache *cache, lc_buffer *out)
     lc_metrics_head(out, "llmcache_store_up", "1 if the store's last operation worked.", "gauge");
     lc_buffer_format(out, "llmcache_store_up{store=\"%s\"} %d\n", cache->store.ops.name,
                      store.connected != 0);
+    write_index(cache, out);
     lc_metrics_head(out, "llmcache_uptime_seconds", "Time since the cache was opened.", "gauge");
     lc_buffer_format(out, "llmcache_uptime_seconds %.3f\n",
                      (double)(lc_mono_ms() - cache->opened_ms) * 1e-3);

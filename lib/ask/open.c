@@ -49,6 +49,22 @@ static int open_embedder(llmcache *cache, const lc_brought *brought, llmcache_er
     return lc_embedder_open(settings->embedder, &options, &cache->embedder, err);
 }
 
+static int open_index(llmcache *cache, const lc_brought *brought, llmcache_error *err)
+{
+    const llmcache_embedder_ops *embedder = &cache->embedder.ops;
+    size_t dimension = embedder->embed ? embedder->dimension(cache->embedder.self) : 0;
+    lc_index_options options = {.store = brought->has_store ? NULL : cache->settings.store,
+                                .vector_space = cache->vector_space,
+                                .connect_ms = cache->settings.store_timeout_ms,
+                                .ca_file = cache->settings.tls_ca_file,
+                                .dimension = dimension};
+    if (brought->has_index) {
+        cache->index = brought->index;
+        return 0;
+    }
+    return lc_index_open(cache->settings.index, &options, &cache->index, err);
+}
+
 static int name_space(llmcache *cache, llmcache_error *err)
 {
     lc_buffer name;
@@ -165,7 +181,7 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
     if (!code)
         code = lc_memory_cache_new((size_t)settings->memory_bytes, &cache->memory, err);
     if (!code)
-        code = lc_index_open(settings->index, &cache->index, err);
+        code = open_index(cache, brought, err);
     if (!code)
         code = lc_grey_open(cache, err);
     if (!code)
@@ -195,6 +211,8 @@ static void give_back(llmcache *cache, const lc_brought *brought)
         cache->store.ops.close = NULL;
     if (brought->has_embedder && cache->embedder.self == brought->embedder.self)
         cache->embedder.ops.close = NULL;
+    if (brought->has_index && cache->index.self == brought->index.self)
+        cache->index.ops.close = NULL;
     lc_provider *seat =
         brought->protocol == LC_PROTOCOL_MESSAGES ? &cache->anthropic : &cache->openai;
     if (brought->has_provider && seat->self == brought->provider.self)

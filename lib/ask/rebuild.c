@@ -164,8 +164,13 @@ int lc_manage_rebuild(llmcache *cache, llmcache_rebuild_report *report, llmcache
         code = walk(&t, LLMCACHE_PART_PROMPT, see_entry, err);
     for (size_t i = 0; !code && i < t.count; i++)
         embed_one(&t, t.entries[i]);
-    lc_vectors_clear(cache);
-    lc_background_reload(cache);
+    int cleared = lc_vectors_clear(cache, code ? NULL : err);
+    code = code ? code : cleared;
+    /* A shared index is filled before this is done: who asked for it may close the cache right after. */
+    if (cache->index.ops.fill_state)
+        lc_background_reload_now(cache);
+    else
+        lc_background_reload(cache);
     if (!code)
         *report = t.report;
     todo_done(&t);

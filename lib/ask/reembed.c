@@ -64,7 +64,7 @@ static int make_again(llmcache *cache, const llmcache_key *key)
         facts.embedder = cache->vector_space;
         code = cache->store.ops.put(cache->store.self, LLMCACHE_PART_EMBED, &facts, timeout_ms, &err);
         if (!code)
-            lc_vectors_add(cache, &facts);
+            code = lc_vectors_add(cache, &facts);
     }
     lc_free(vector);
     lc_entry_unref(entry);
@@ -76,15 +76,16 @@ static void lower_priority(int nice)
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), nice);
 }
 
-void lc_reembed(llmcache *cache)
+int lc_reembed(llmcache *cache)
 {
     llmcache_error err;
     keys k = {.cache = cache};
     lc_background *background = &cache->background;
-    cache->store.ops.each(cache->store.self, LLMCACHE_PART_EMBED, NULL, lc_now_ms(cache), collect, &k,
-                          NULL, &err);
+    size_t i = 0;
+    int code = cache->store.ops.each(cache->store.self, LLMCACHE_PART_EMBED, NULL, lc_now_ms(cache), collect,
+                                     &k, NULL, &err);
     lower_priority(NICE);
-    for (size_t i = 0; i < k.count && !background->closing; i++) {
+    for (; i < k.count && !background->closing; i++) {
         atomic_store(&background->reembedding, k.count - i);
         if (make_again(cache, &k.list[i]))
             break; /* store or embedder is in trouble: the next load begins again */
@@ -92,8 +93,10 @@ void lc_reembed(llmcache *cache)
         lc_sleep_ms(PAUSE_MS);
     }
     lower_priority(0);
+    int done = !code && !k.failed && i == k.count && !background->closing;
     atomic_store(&background->reembedding, 0);
-    for (size_t i = 0; i < k.count; i++)
+    for (i = 0; i < k.count; i++)
         lc_free((char *)k.list[i].space);
     lc_free(k.list);
+    return done;
 }

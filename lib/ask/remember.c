@@ -55,7 +55,7 @@ int lc_remember(llmcache *cache, lc_entry *entry, const char *shape, const float
     if (code)
         lc_count_add(&cache->counts.store_errors, 1);
     lc_memory_cache_put(cache->memory, entry, UINT64_MAX);
-    if (vector)
-        lc_vectors_add(cache, &facts);
+    if (vector && lc_vectors_add(cache, &facts) && !code)
+        lc_background_missed(cache, facts.space, facts.id);
     return code;
 }

@@ -4,20 +4,24 @@
  */
 #include "ask/cache.h"
 
-static void count_failure(llmcache *cache, int code)
+/* 0 where it is that vector that is wrong, not the index. */
+static int count_failure(llmcache *cache, int code)
 {
-    if (code && code != LLMCACHE_INVALID) /* that vector is wrong, not the index */
+    if (code == LLMCACHE_INVALID)
+        return 0;
+    if (code)
         lc_count_add(&cache->counts.store_errors, 1);
+    return code;
 }
 
-void lc_vectors_add(llmcache *cache, const llmcache_entry *entry)
+int lc_vectors_add(llmcache *cache, const llmcache_entry *entry)
 {
     llmcache_error err;
     lc_record record = {.space = entry->space, .fingerprint = entry->fingerprint,
                         .partition = entry->partition, .vector = entry->vector,
                         .dimension = entry->dimension, .expires_ms = entry->expires_ms};
-    count_failure(cache, cache->index.ops.add(cache->index.self, &record,
-                                              cache->settings.store_write_timeout_ms, &err));
+    return count_failure(cache, cache->index.ops.add(cache->index.self, &record,
+                                                     cache->settings.store_write_timeout_ms, &err));
 }
 
 void lc_vectors_remove(llmcache *cache, const char *space, const char *id)
@@ -27,11 +31,30 @@ void lc_vectors_remove(llmcache *cache, const char *space, const char *id)
                                                  cache->settings.store_write_timeout_ms, NULL, &err));
 }
 
-void lc_vectors_clear(llmcache *cache)
+int lc_vectors_clear(llmcache *cache, llmcache_error *err)
+{
+    return count_failure(cache, cache->index.ops.clear(cache->index.self,
+                                                       10 * cache->settings.store_write_timeout_ms, err));
+}
+
+int lc_vectors_fill_state(llmcache *cache, lc_index_fill *state)
 {
     llmcache_error err;
-    count_failure(cache, cache->index.ops.clear(cache->index.self,
-                                                10 * cache->settings.store_write_timeout_ms, &err));
+    *state = LC_FILL_OWN;
+    return cache->index.ops.fill_state
+               ? count_failure(cache, cache->index.ops.fill_state(cache->index.self,
+                                                                  cache->settings.store_write_timeout_ms,
+                                                                  state, &err))
+               : 0;
+}
+
+int lc_vectors_set_filled(llmcache *cache)
+{
+    llmcache_error err;
+    return cache->index.ops.set_filled
+               ? count_failure(cache, cache->index.ops.set_filled(cache->index.self,
+                                                                  cache->settings.store_write_timeout_ms, &err))
+               : 0;
 }
 
 int lc_vectors_search(lc_job *job, lc_neighbour *near, size_t k, size_t *count, llmcache_error *err)

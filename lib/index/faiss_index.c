@@ -282,7 +282,7 @@ static int read_setting(lc_faiss_index *index, const char *rest, llmcache_error 
     return code;
 }
 
-int lc_faiss_open(const char *rest, lc_index *out, llmcache_error *err)
+int lc_faiss_open(const char *rest, const lc_index_options *options, lc_index *out, llmcache_error *err)
 {
     static const lc_index_ops ops = {.name = "faiss", .add = add, .remove = remove_id, .clear = clear,
                                      .sweep = sweep, .search = search, .stats = stats, .close = close_index};

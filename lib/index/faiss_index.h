@@ -12,6 +12,6 @@
 #include "index/index.h"
 
 /* `rest` is what follows "faiss:". */
-int lc_faiss_open(const char *rest, lc_index *index, llmcache_error *err);
+int lc_faiss_open(const char *rest, const lc_index_options *options, lc_index *index, llmcache_error *err);
 
 #endif

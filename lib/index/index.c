@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-static int open_flat(const char *rest, lc_index *index, llmcache_error *err)
+static int open_flat(const char *rest, const lc_index_options *options, lc_index *index, llmcache_error *err)
 {
     lc_flat *flat;
     int code = *rest ? lc_fail(err, LLMCACHE_SETTING, "setting index: flat: takes nothing more")
@@ -18,7 +18,7 @@ static int open_flat(const char *rest, lc_index *index, llmcache_error *err)
 }
 
 #ifndef LC_HAVE_FAISS
-int lc_faiss_open(const char *rest, lc_index *index, llmcache_error *err)
+int lc_faiss_open(const char *rest, const lc_index_options *options, lc_index *index, llmcache_error *err)
 {
     return lc_fail(err, LLMCACHE_UNSUPPORTED,
                    "setting index: this build is without FAISS, which searches partitions of very many records "
@@ -28,18 +28,19 @@ int lc_faiss_open(const char *rest, lc_index *index, llmcache_error *err)
 
 static const struct {
     const char *scheme;
-    int (*open)(const char *rest, lc_index *index, llmcache_error *err);
+    int (*open)(const char *rest, const lc_index_options *options, lc_index *index, llmcache_error *err);
 } kinds[] = {
     {"flat", open_flat},
     {"faiss", lc_faiss_open},
 };
 
-int lc_index_open(const char *uri, lc_index *index, llmcache_error *err)
+int lc_index_open(const char *uri, const lc_index_options *options, lc_index *index, llmcache_error *err)
 {
+    static const lc_index_options none = {.vector_space = ""};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         size_t length = strlen(kinds[i].scheme);
         if (strncmp(uri, kinds[i].scheme, length) == 0 && (!uri[length] || uri[length] == ':'))
-            return kinds[i].open(uri[length] ? uri + length + 1 : "", index, err);
+            return kinds[i].open(uri[length] ? uri + length + 1 : "", options ? options : &none, index, err);
     }
     return lc_fail(err, LLMCACHE_SETTING, "setting index: \"%.60s\" is not one of flat:, faiss:", uri);
 }

@@ -140,7 +140,7 @@ static void fill(bench *b)
 {
     llmcache_error err;
     b->vectors = lc_alloc_array(b->records * DIM, sizeof *b->vectors);
-    if (!b->vectors || lc_index_open("flat:", &b->index, &err))
+    if (!b->vectors || lc_index_open("flat:", NULL, &b->index, &err))
         test_give_up("no memory");
     for (size_t i = 0; i < b->records; i++) {
         unsigned char fingerprint[32];

@@ -52,7 +52,7 @@ static void add(bench *b, uint64_t number)
 static void open_flat(bench *b)
 {
     llmcache_error err;
-    if (lc_index_open("flat:", &b->index, &err))
+    if (lc_index_open("flat:", NULL, &b->index, &err))
         test_give_up(err.message);
 }
 

@@ -136,7 +136,7 @@ static void load(void *user, size_t count)
     bench *b = user;
     llmcache_error err;
     for (size_t i = 0; i < count; i++) {
-        if (lc_index_open("flat:", &b->index, &err))
+        if (lc_index_open("flat:", NULL, &b->index, &err))
             test_give_up(err.message);
         begin_walk(b);
         end_walk(b, lc_store_each_vector(&b->store, 1, take_in, b, NULL, &err));

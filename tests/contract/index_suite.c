@@ -18,7 +18,7 @@ lc_index open_index(void)
     llmcache_error err = {0};
     if (!index_fixture_used.uri)
         cr_skip("this build has no such index");
-    cr_assert_eq(lc_index_open(index_fixture_used.uri, &index, &err), 0, "%s", err.message);
+    cr_assert_eq(lc_index_open(index_fixture_used.uri, NULL, &index, &err), 0, "%s", err.message);
     return index;
 }
 
@@ -351,7 +351,7 @@ static int survive(uint64_t n, uint64_t *kept)
                       .deadline_ms = 1000};
     size_t count;
     lc_memory_fail_at(n);
-    int failed = lc_index_open(index_fixture_used.uri, &index, &err) != 0;
+    int failed = lc_index_open(index_fixture_used.uri, NULL, &index, &err) != 0;
     for (uint64_t i = 0; !failed && i < 100; i++) {
         test_vector(i, vector, DIM);
         *kept += add_vector(&index, "s", i, i % 3, vector, DIM) == 0;

@@ -47,7 +47,7 @@ static lc_index fill(const float *vectors, size_t dimension)
     lc_index index;
     llmcache_error err = {0};
     unsigned char partition[32] = {0}, fingerprint[32];
-    cr_assert_eq(lc_index_open("flat:", &index, &err), 0);
+    cr_assert_eq(lc_index_open("flat:", NULL, &index, &err), 0);
     for (size_t i = 0; i < KEPT; i++) {
         lc_record record = {.space = "s", .fingerprint = fingerprint, .partition = partition,
                             .vector = vectors + i * dimension, .dimension = dimension};

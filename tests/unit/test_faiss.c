@@ -12,7 +12,7 @@
 static int open_code(const char *uri, llmcache_error *err)
 {
     lc_index index = {0};
-    int code = lc_index_open(uri, &index, err);
+    int code = lc_index_open(uri, NULL, &index, err);
     lc_index_close(&index);
     return code;
 }
@@ -29,7 +29,7 @@ static lc_index open_index(const char *uri)
     llmcache_error err = {0};
     if (!has_faiss())
         cr_skip("this build is without FAISS");
-    cr_assert_eq(lc_index_open(uri, &index, &err), 0, "%s", err.message);
+    cr_assert_eq(lc_index_open(uri, NULL, &index, &err), 0, "%s", err.message);
     return index;
 }
 
