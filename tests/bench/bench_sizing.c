@@ -1,6 +1,6 @@
 /*
  * What an answer costs in each engine: bytes held, time to keep one with 16 writers, time to read its vector at a
- * start. Answers of 1 KB and 4 KB of made-up words with a vector of 384 dimensions, kept for both parts, as the cache
+ * start and to look one up. Answers of 1 KB and 4 KB of made-up words with a vector of 384 dimensions, kept for both parts, as the cache
  * does. LLMCACHE_BENCH_RECORDS is how many, at most 20,000 if not said: docs/scaling.md multiplies.
  */
 #include "bench.h"
@@ -34,6 +34,7 @@ typedef struct bench {
     lc_store store;
     lc_flat *index;
     size_t records, body, seen;
+    uint64_t state;
 } bench;
 
 /* ---- Answers ----------------------------------------------------------------------------------------- */
@@ -106,6 +107,24 @@ static int take_in(void *user, const llmcache_entry *entry)
     return 0;
 }
 
+static int see(void *user, const llmcache_entry *entry)
+{
+    ((bench *)user)->seen += entry->body_size > 0;
+    return 0;
+}
+
+static void get(void *user, size_t count)
+{
+    bench *b = user;
+    for (size_t i = 0; i < count; i++) {
+        llmcache_key key = {.space = "default"};
+        llmcache_error err;
+        test_digest(test_random(&b->state) % b->records, key.fingerprint);
+        if (b->store.ops.get(b->store.self, LLMCACHE_PART_PROMPT, &key, 1, 60000, see, b, &err))
+            test_give_up("%s", err.message);
+    }
+}
+
 /* ---- What an engine holds ----------------------------------------------------------------------------- */
 
 static double file_bytes(const place *engine)
@@ -170,6 +189,7 @@ static void measure(bench_report *report, const place *engine, size_t body, size
     bench_note(report, "  reading its vector into the index", loaded / (double)records, "us");
     bench_note(report, "  of that this process' own time",
                (double)used / CLOCKS_PER_SEC * 1e6 / (double)records, "us");
+    bench_compare(report, "  a look-up, one thread", NULL, get, NULL, &b, 1000, 7, 0);
     lc_store_close(&b.store); /* SQLite's log goes into the file */
     bench_note(report, "  held for one", (engine->held(engine) - before) / (double)records, "bytes");
     lc_flat_free(b.index);
