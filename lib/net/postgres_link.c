@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { KEYWORDS = 64, ADDRESS_SIZE = 64 };
+enum { KEYWORDS = 64, ADDRESS_SIZE = 64, SLOTS = 64, CODE_SIZE = 6 };
 
 struct lc_pg_place {
     PQconninfoOption *options;
@@ -32,7 +32,8 @@ struct lc_pg_link {
     PGconn *conn;
     const char *name; /* the place's */
     int cancel_fd;
-    uint64_t prepared; /* by slot */
+    uint64_t prepared[SLOTS]; /* a sum of the text, 0 for none */
+    char refusal[CODE_SIZE];
 };
 
 /* ---- The place ------------------------------------------------------------------------------------- */
@@ -168,7 +169,7 @@ static int next(lc_pg_link *link, int64_t until_ms, PGresult **result, llmcache_
 }
 
 /* What a result says of its statement. The server's message can hold values, its code can not. */
-static int complaint(const lc_pg_link *link, const PGresult *result, llmcache_error *err)
+static int complaint(lc_pg_link *link, const PGresult *result, llmcache_error *err)
 {
     ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_PIPELINE_SYNC)
@@ -176,6 +177,7 @@ static int complaint(const lc_pg_link *link, const PGresult *result, llmcache_er
     const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     if (PQstatus(link->conn) == CONNECTION_BAD)
         return broken(link, err);
+    snprintf(link->refusal, sizeof link->refusal, "%s", code ? code : "");
     return lc_fail(err, LLMCACHE_STORE, "%s refused a statement (SQLSTATE %s)", link->name,
                    code ? code : "unknown");
 }
@@ -267,6 +269,31 @@ int lc_pg_pid(const lc_pg_link *link)
     return PQbackendPID(link->conn);
 }
 
+int lc_pg_server(const lc_pg_link *link)
+{
+    return PQserverVersion(link->conn);
+}
+
+const char *lc_pg_refusal(const lc_pg_link *link)
+{
+    return link->refusal;
+}
+
+/* ---- Values ---------------------------------------------------------------------------------------- */
+
+void lc_pg_add(lc_pg_values *values, const void *bytes, size_t size)
+{
+    values->values[values->count] = bytes;
+    values->sizes[values->count++] = (int)size;
+}
+
+void lc_pg_add_number(lc_pg_values *values, int64_t number, unsigned char room[8])
+{
+    for (int i = 0; i < 8; i++)
+        room[i] = (unsigned char)((uint64_t)number >> (56 - 8 * i));
+    lc_pg_add(values, room, 8);
+}
+
 /* ---- Running --------------------------------------------------------------------------------------- */
 
 static void name_slot(int slot, char name[16])
@@ -293,20 +320,35 @@ static int collect(lc_pg_link *link, int64_t until_ms, PGresult **result, llmcac
     return rc;
 }
 
+/* FNV-1a, and never 0: tells the texts of a slot apart. */
+static uint64_t sum_of(const char *text)
+{
+    uint64_t sum = 0xcbf29ce484222325u;
+    for (; *text; text++)
+        sum = (sum ^ (unsigned char)*text) * 0x100000001b3u;
+    return sum ? sum : 1;
+}
+
 static int prepare(lc_pg_link *link, const lc_pg_statement *statement, int64_t until_ms,
                    llmcache_error *err)
 {
-    char name[16];
-    if (link->prepared >> statement->slot & 1)
+    char name[16], drop[32];
+    uint64_t sum = sum_of(statement->sql), *prepared = &link->prepared[statement->slot];
+    if (*prepared == sum)
         return 0;
     name_slot(statement->slot, name);
+    snprintf(drop, sizeof drop, "DEALLOCATE %s", name);
+    int rc = *prepared ? lc_pg_script(link, drop, until_ms, err) : 0;
+    if (rc)
+        return rc;
+    *prepared = 0;
     if (!PQsendPrepare(link->conn, name, statement->sql, 0, NULL))
         return broken(link, err);
-    int rc = flush(link, until_ms, err);
+    rc = flush(link, until_ms, err);
     if (!rc)
         rc = collect(link, until_ms, NULL, err);
     if (!rc)
-        link->prepared |= (uint64_t)1 << statement->slot;
+        *prepared = sum;
     return rc;
 }
 

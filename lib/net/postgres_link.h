@@ -31,8 +31,12 @@ int lc_pg_connect(lc_pg_place *place, int64_t until_ms, int cancel_fd, lc_pg_lin
                   llmcache_error *err);
 void lc_pg_disconnect(lc_pg_link *link); /* accepts NULL */
 int lc_pg_pid(const lc_pg_link *link);   /* of the server's process: who notifies */
+int lc_pg_server(const lc_pg_link *link); /* its version: 150004 for 15.4 */
+/* What the server last refused a statement with, "" if it never did. */
+const char *lc_pg_refusal(const lc_pg_link *link);
 
-/* A statement: `slot` numbers it among those of a connection, from 0 to 63; the parameters are binary. */
+/* A statement: `slot` numbers it among those of a connection, from 0 to 63; the parameters are binary. A slot may
+ * get another text, which is then prepared anew. */
 typedef struct lc_pg_statement {
     int slot;
     const char *sql;
@@ -43,6 +47,10 @@ typedef struct lc_pg_values {
     const char *values[8]; /* NULL is SQL's NULL */
     int sizes[8];
 } lc_pg_values;
+
+void lc_pg_add(lc_pg_values *values, const void *bytes, size_t size);
+/* A big-endian number in `room`, which must live as long as the values. */
+void lc_pg_add_number(lc_pg_values *values, int64_t number, unsigned char room[8]);
 
 /* How many rows a statement gave or touched, and the rows themselves (binary): *result is to be cleared. */
 int lc_pg_run(lc_pg_link *link, const lc_pg_statement *statement, const lc_pg_values *values,

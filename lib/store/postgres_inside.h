@@ -3,8 +3,7 @@
 #define LC_STORE_POSTGRES_INSIDE_H
 
 #include "base/buffer.h"
-#include "net/conn_pool.h"
-#include "net/postgres_link.h"
+#include "net/postgres_pool.h"
 
 #include <llmcache/backend.h>
 #include <stdatomic.h>
@@ -14,8 +13,7 @@ struct lc_pg_watch;
 enum { LC_PG_OWN_MAX = 256 };
 
 typedef struct lc_pg_store {
-    lc_pg_place *place;
-    lc_conn_pool *pool;
+    lc_pg_pool *pool;
     _Atomic(struct lc_pg_watch *) watch;
     atomic_int ready; /* the schema is there */
     atomic_int own[LC_PG_OWN_MAX]; /* server processes of our connections, 0 where none: whose news is ours */
@@ -40,7 +38,7 @@ enum lc_pg_verb {
 
 /* ---- Running (postgres_run.c) ---------------------------------------------------------------------- */
 
-extern const lc_conn_kind lc_pg_conn_kind; /* whose user is the store */
+extern const lc_pg_pool_kind lc_pg_pool_store; /* whose user is the store */
 
 /* As lc_pg_run_many and lc_pg_run, on a connection of the pool. Statements must bear being run twice. */
 int lc_pg_store_run_many(lc_pg_store *store, const lc_pg_statement *const *statements,
@@ -52,10 +50,6 @@ int lc_pg_store_run(lc_pg_store *store, enum lc_pg_verb verb, int part, const lc
 /* ---- Rows (postgres_rows.c) ------------------------------------------------------------------------------ */
 
 const lc_pg_statement *lc_pg_statement_of(enum lc_pg_verb verb, int part);
-
-void lc_pg_add(lc_pg_values *values, const void *bytes, size_t size);
-/* A big-endian number in `room`, which must live as long as the values. */
-void lc_pg_add_number(lc_pg_values *values, int64_t number, unsigned char room[8]);
 
 /* Room for what the values of a key point at: the ends of its range when only its head is known. */
 typedef struct lc_pg_range {

@@ -64,19 +64,6 @@ const lc_pg_statement *lc_pg_statement_of(enum lc_pg_verb verb, int part)
 
 /* ---- Values ------------------------------------------------------------------------------------------ */
 
-void lc_pg_add(lc_pg_values *values, const void *bytes, size_t size)
-{
-    values->values[values->count] = bytes;
-    values->sizes[values->count++] = (int)size;
-}
-
-void lc_pg_add_number(lc_pg_values *values, int64_t number, unsigned char room[8])
-{
-    for (int i = 0; i < 8; i++)
-        room[i] = (unsigned char)((uint64_t)number >> (56 - 8 * i));
-    lc_pg_add(values, room, 8);
-}
-
 void lc_pg_add_key(lc_pg_values *values, const llmcache_key *key, lc_pg_range *room)
 {
     lc_pg_add(values, key->space, strlen(key->space));

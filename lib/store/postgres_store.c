@@ -1,6 +1,6 @@
 /*
  * The store postgresql://: a table for each part of stored data (postgres_schema.c), rows readable with psql
- * (postgres_rows.c), over a pool with a switch (conn_pool.h). Reading is one round trip; what one call writes is one
+ * (postgres_rows.c), over a pool with a switch (postgres_pool.h). Reading is one round trip; what one call writes is one
  * transaction and one round trip. Nothing is kept here but a few counters.
  */
 #include "store/store.h"
@@ -332,7 +332,7 @@ static int sweep(void *self, int64_t now_ms, llmcache_error *err)
 
 static int ping(void *self, int64_t deadline_ms, llmcache_error *err)
 {
-    return lc_conn_pool_ping(((lc_pg_store *)self)->pool, lc_mono_ms() + deadline_ms, err);
+    return lc_pg_pool_ping(((lc_pg_store *)self)->pool, lc_mono_ms() + deadline_ms, err);
 }
 
 static void stats(void *self, llmcache_store_stats *stats)
@@ -340,7 +340,8 @@ static void stats(void *self, llmcache_store_stats *stats)
     lc_pg_store *store = self;
     lc_conn_pool_state state;
     uint64_t damaged = atomic_load(&store->damaged);
-    lc_conn_pool_look(store->pool, &state);
+    const char *name = lc_pg_place_name(lc_pg_pool_place(store->pool));
+    lc_pg_pool_look(store->pool, &state);
     *stats = (llmcache_store_stats){.entries = atomic_load(&store->entries),
                                     .records = atomic_load(&store->records),
                                     .observations = atomic_load(&store->observations),
@@ -348,10 +349,9 @@ static void stats(void *self, llmcache_store_stats *stats)
     if (state.lost)
         snprintf(stats->detail, sizeof stats->detail, "%.120s", state.reason);
     else if (damaged)
-        snprintf(stats->detail, sizeof stats->detail, "%.80s; damaged set aside: %" PRIu64,
-                 lc_pg_place_name(store->place), damaged);
+        snprintf(stats->detail, sizeof stats->detail, "%.80s; damaged set aside: %" PRIu64, name, damaged);
     else
-        snprintf(stats->detail, sizeof stats->detail, "%.120s", lc_pg_place_name(store->place));
+        snprintf(stats->detail, sizeof stats->detail, "%.120s", name);
 }
 
 static int watch(void *self, const llmcache_watch *listener, llmcache_error *err)
@@ -370,10 +370,9 @@ static void close_store(void *self)
 {
     lc_pg_store *store = self;
     if (store->pool)
-        lc_conn_pool_cancel(store->pool);
+        lc_pg_pool_cancel(store->pool);
     lc_pg_watch_free(atomic_load(&store->watch));
-    lc_conn_pool_free(store->pool);
-    lc_pg_place_free(store->place);
+    lc_pg_pool_free(store->pool);
     lc_free(store);
 }
 
@@ -384,10 +383,8 @@ int lc_store_open_postgres(const char *uri, const lc_store_options *options, lc_
     if (!self)
         return lc_fail_memory(err);
     int64_t probe_ms = options->connect_ms > PROBE_MS ? options->connect_ms : PROBE_MS;
-    const lc_conn_options pool = {.probe_ms = probe_ms, .most = CONNECTIONS, .after_reach = 1};
-    int rc = lc_pg_place_new(uri, options->ca_file, &self->place, err);
-    if (!rc)
-        rc = lc_conn_pool_new(&lc_pg_conn_kind, self, &pool, &self->pool, err);
+    const lc_pg_pool_options pool = {.ca_file = options->ca_file, .probe_ms = probe_ms, .most = CONNECTIONS};
+    int rc = lc_pg_pool_new(uri, &pool, &lc_pg_pool_store, self, &self->pool, err);
     if (rc) {
         close_store(self);
         return rc;

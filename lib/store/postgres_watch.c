@@ -80,7 +80,7 @@ static int subscribe(const lc_pg_watch *watch, lc_pg_link **link, llmcache_error
     int64_t until_ms = lc_mono_ms() + CONNECT_MS;
     if (!atomic_load(&watch->store->ready)) /* the pool makes the tables */
         return lc_fail(err, LLMCACHE_STORE, "the store is not connected yet");
-    int rc = lc_pg_connect(watch->store->place, until_ms, watch->cancel_fd, link, err);
+    int rc = lc_pg_connect(lc_pg_pool_place(watch->store->pool), until_ms, watch->cancel_fd, link, err);
     return rc ? rc : lc_pg_script(*link, "LISTEN " LC_PG_CHANNEL, until_ms, err);
 }
 
@@ -112,7 +112,7 @@ int lc_pg_watch_new(lc_pg_store *store, const llmcache_watch *listener, lc_pg_wa
     if (!fresh)
         return lc_fail_memory(err);
     fresh->store = store;
-    fresh->cancel_fd = lc_conn_pool_cancel_fd(store->pool);
+    fresh->cancel_fd = lc_pg_pool_cancel_fd(store->pool);
     fresh->listener = *listener;
     listener->distrust(listener->user);
     if (pthread_create(&fresh->thread, NULL, follow, fresh)) {
