@@ -20,6 +20,7 @@
 #define LOT_MOST     .2    /* where little is known, with policy verified */
 #define LOT_LEAST    .01
 #define OLD_MS       INT64_C(2592000000) /* the learner's own half-life */
+#define LATE_MS 10000 /* from observing to what others hear of it */
 #define CONTROL_SHARE (1.0 / 16)
 
 /* ---- Life ------------------------------------------------------------------------------------------ */
@@ -322,6 +323,15 @@ static int is_alarmed(lc_learning *learning, const lc_observation *o)
     return more;
 }
 
+/* Part of what was taken over, or forgotten with it? Old ones that are imported are not, unless they are only read again.
+ * Lock held. */
+static int was_taken_over(const lc_learning *learning, const lc_observation *o, int64_t now_ms)
+{
+    if (learning->loading)
+        return o->time_ms <= learning->until_ms || now_ms - o->time_ms > OLD_MS;
+    return o->time_ms < learning->until_ms && learning->until_ms - o->time_ms < LATE_MS;
+}
+
 /* From the store, from other servers, from feedback: whoever hears of observations. */
 static void on_observed(void *user, const lc_observation *o)
 {
@@ -335,8 +345,7 @@ static void on_observed(void *user, const lc_observation *o)
     int64_t now_ms = lc_now_ms(cache);
     int alarmed = 0;
     pthread_mutex_lock(&learning->lock);
-    int known = learning->loading && (o->time_ms <= learning->until_ms || now_ms - o->time_ms > OLD_MS);
-    if (!was_seen(learning, key) && !known) {
+    if (!was_seen(learning, key) && !was_taken_over(learning, o, now_ms)) {
         learn(learning, &candidate, o);
         alarmed = is_alarmed(learning, o);
     }

@@ -247,13 +247,14 @@ int lc_observations_load(llmcache *cache)
         return LLMCACHE_MEMORY;
     lc_learning_loading(cache, 1);
     code = walk(cache, NULL, read_one, &r, &err);
-    lc_learning_loading(cache, 0);
     code = code ? code : r.code;
+    if (!code)
+        read_waiting(cache);
+    lc_learning_loading(cache, 0);
     if (code) {
         lc_verdict_table_drop(table);
         return code;
     }
-    read_waiting(cache);
     lc_verdict_table_end(table);
     return 0;
 }

@@ -107,6 +107,12 @@ static int hits(llmcache *cache, int topics, char wording)
     return sum;
 }
 
+static void ask_in(llmcache *cache, const char *space, const char *question)
+{
+    llmcache_ask_options options = {.struct_size = sizeof options, .space = space};
+    llmcache_answer_free(test_ask(cache, question, &options));
+}
+
 Test(learning, it_asks_first_and_serves_what_turned_out_right)
 {
     llmcache *cache = open_cache("store", "memory:");
@@ -264,6 +270,29 @@ Test(learning, freeze_reset_export_import)
     llmcache_close(cache);
 }
 
+/* What was observed just before may not have been written, or read by others, yet. */
+Test(learning, a_reset_elsewhere_forgets_what_is_on_its_way)
+{
+    const char *store = test_format("sqlite:%s/cache.db", test_folder());
+    llmcache *first = open_cache("store", store), *second = open_cache("store", store);
+    say_the_same();
+    ask_in(first, "before", words(0, 'a'));
+    ask_in(first, "before", words(0, 'b'));
+    cr_assert(test_wait_until(compared(first) == 1, SOON));
+    __atomic_add_fetch(&test_clock_ms, 1, __ATOMIC_RELAXED);
+    cr_assert_eq(llmcache_policy_set(second, "reset", NULL, NULL), 0);
+    __atomic_add_fetch(&test_clock_ms, 1, __ATOMIC_RELAXED);
+    cr_assert(test_wait_until(number(curve(first, 0), "candidates") == 0, SOON), "%s", shown(first));
+    ask_in(first, "after", words(0, 'a'));
+    ask_in(first, "after", words(0, 'b'));
+    cr_assert(test_wait_until(curve(second, 0), SOON), "what is observed after it counts");
+    cr_assert(test_wait_until(strstr(shown(second), "after"), SOON), "%s", shown(second));
+    cr_assert_null(strstr(shown(first), "before"), "%s", shown(first));
+    cr_assert_null(strstr(shown(second), "before"), "%s", shown(second));
+    llmcache_close(second);
+    llmcache_close(first);
+}
+
 Test(learning, nothing_is_learned_by_default)
 {
     llmcache *cache = test_cache(&mock, "threshold", "0.9");
@@ -359,12 +388,6 @@ Test(learning, a_check_that_fails_is_counted)
 }
 
 /* ---- Tenants ----------------------------------------------------------------------------------------------- */
-
-static void ask_in(llmcache *cache, const char *space, const char *question)
-{
-    llmcache_ask_options options = {.struct_size = sizeof options, .space = space};
-    llmcache_answer_free(test_ask(cache, question, &options));
-}
 
 static size_t curves_of_two(const char *pool)
 {
