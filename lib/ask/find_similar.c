@@ -31,7 +31,9 @@ static int embed(llmcache *cache, const char *whose, const char *const *texts, s
 {
     if (!cache->embedder.ops.embed)
         return lc_fail(err, LLMCACHE_UNSUPPORTED, "no embedder is configured (setting embedder)");
+    llmcache_error room;
     int64_t start_us = lc_mono_us();
+    err = lc_error_or(err, &room);
     int code = know_dimension(cache, err);
     if (code)
         return code;
@@ -114,9 +116,11 @@ int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fing
     }
     memcpy(key.fingerprint, fingerprint, sizeof key.fingerprint);
     *entry = NULL;
+    llmcache_error room;
     int64_t start_us = lc_mono_us();
     int code = cache->store.ops.get(cache->store.self, LLMCACHE_PART_EMBED, &key, now_ms,
-                                    cache->settings.store_timeout_ms, lc_copy_entry, entry, err);
+                                    cache->settings.store_timeout_ms, lc_copy_entry, entry,
+                                    lc_error_or(err, &room));
     lc_count_step(&cache->counts, LC_STEP_STORE_GET, lc_mono_us() - start_us);
     if (!code && !*entry)
         code = lc_fail_memory(err);

@@ -129,13 +129,14 @@ llmcache_filter lc_whole_filter(const llmcache_filter *filter)
 
 static int walk_parts(llmcache *cache, walk *w, llmcache_error *err)
 {
+    llmcache_error room;
     w->now_ms = lc_now_ms(cache);
     for (int part = LLMCACHE_PART_PROMPT; part <= LLMCACHE_PART_EMBED; part++) {
         int wanted = w->filter.records == 0 || w->filter.records == part;
         if (!wanted || w->stopped)
             continue;
         int code = cache->store.ops.each(cache->store.self, part, w->filter.space, w->now_ms, visit,
-                                         w, NULL, err);
+                                         w, NULL, lc_error_or(err, &room));
         if (!code && w->code)
             code = lc_fail_memory(err);
         if (code) {
@@ -225,11 +226,13 @@ static void forget(llmcache *cache, int parts, const llmcache_key *key)
 static int remove_all(llmcache *cache, int parts, const key_set *set, uint64_t *removed,
                       llmcache_error *err)
 {
+    llmcache_error room;
     for (size_t at = 0; at < set->count; at += BATCH) {
         size_t count = set->count - at < BATCH ? set->count - at : BATCH;
         uint64_t gone = 0;
         int code = cache->store.ops.remove(cache->store.self, parts, set->keys + at, count,
-                                           10 * cache->settings.store_write_timeout_ms, &gone, err);
+                                           10 * cache->settings.store_write_timeout_ms, &gone,
+                                           lc_error_or(err, &room));
         for (size_t i = at; i < at + count; i++)
             forget(cache, parts, &set->keys[i]);
         if (code) {

@@ -26,11 +26,12 @@
 int lc_observation_put(llmcache *cache, const lc_entry *entry, llmcache_error *err)
 {
     const lc_store *store;
+    llmcache_error room;
     int code;
     do {
         store = lc_observation_store(cache);
         code = store->ops.put(store->self, LLMCACHE_PART_OBSERVATION, &entry->facts,
-                              cache->settings.store_write_timeout_ms, err);
+                              cache->settings.store_write_timeout_ms, lc_error_or(err, &room));
     } while (lc_observation_substitute(cache, store, code));
     if (code)
         lc_count_add(&cache->counts.store_errors, 1);
@@ -224,11 +225,12 @@ static int walk(llmcache *cache, const char *space, llmcache_entry_fn fn, void *
                 llmcache_error *err)
 {
     const lc_store *store;
+    llmcache_error room;
     int code;
     do {
         store = lc_observation_store(cache);
         code = store->ops.each(store->self, LLMCACHE_PART_OBSERVATION, space, lc_now_ms(cache), fn, user,
-                               NULL, err);
+                               NULL, lc_error_or(err, &room));
     } while (lc_observation_substitute(cache, store, code));
     if (code)
         lc_count_add(&cache->counts.store_errors, 1);
@@ -374,12 +376,13 @@ static int remove_keys(llmcache *cache, const llmcache_key *keys, size_t count, 
                        llmcache_error *err)
 {
     const lc_store *store = lc_observation_store(cache);
+    llmcache_error room;
     int code = 0, known = 0;
     for (size_t at = 0; at < count && !code; at += REMOVE_AT_ONCE) {
         size_t some = count - at < REMOVE_AT_ONCE ? count - at : REMOVE_AT_ONCE;
         uint64_t gone = 0;
         code = store->ops.remove(store->self, LLMCACHE_PART_OBSERVATION, keys + at, some,
-                                 10 * cache->settings.store_write_timeout_ms, &gone, err);
+                                 10 * cache->settings.store_write_timeout_ms, &gone, lc_error_or(err, &room));
         for (size_t i = at; !code && i < at + some; i++)
             known |= lc_verdict_table_forget(cache->observations->table, keys[i].fingerprint);
         *removed += gone;

@@ -200,8 +200,9 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
 static int watch(llmcache *cache, llmcache_error *err)
 {
     llmcache_watch table = lc_watch_table;
+    llmcache_error room;
     table.user = cache;
-    return cache->store.ops.watch ? cache->store.ops.watch(cache->store.self, &table, err) : 0;
+    return cache->store.ops.watch ? cache->store.ops.watch(cache->store.self, &table, lc_error_or(err, &room)) : 0;
 }
 
 /* What the program brought stays the program's when the cache did not open. */

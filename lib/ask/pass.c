@@ -45,7 +45,8 @@ int lc_ask_provider(lc_job *job, const llmcache_request *request, size_t max_byt
                               .stall_ms = settings->stall_timeout_ms,
                               .max_bytes = max_bytes};
     int64_t start_us = lc_mono_us();
-    int code = provider->ops.call(provider->self, request, &limits, sink, err);
+    llmcache_error room;
+    int code = provider->ops.call(provider->self, request, &limits, sink, lc_error_or(err, &room));
     int hundreds = *status / 100;
     lc_count_add(&cache->counts.upstream_calls, 1);
     lc_count_add(&cache->counts.upstream_status[hundreds > 0 && hundreds < 6 ? hundreds : 0], 1);

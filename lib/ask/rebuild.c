@@ -104,18 +104,21 @@ static int see_record(void *user, const llmcache_entry *entry)
 static int walk(todo *t, int part, llmcache_entry_fn fn, llmcache_error *err)
 {
     llmcache *cache = t->cache;
-    int code = cache->store.ops.each(cache->store.self, part, NULL, lc_now_ms(cache), fn, t, NULL, err);
+    llmcache_error room;
+    int code = cache->store.ops.each(cache->store.self, part, NULL, lc_now_ms(cache), fn, t, NULL,
+                                     lc_error_or(err, &room));
     return !code && t->code ? lc_fail_memory(err) : code;
 }
 
 static int drop_foreign(todo *t, llmcache_error *err)
 {
     llmcache *cache = t->cache;
+    llmcache_error room;
     if (!t->foreign_count)
         return 0;
     return cache->store.ops.remove(cache->store.self, LLMCACHE_PART_EMBED, t->foreign,
                                    t->foreign_count, 10 * cache->settings.store_write_timeout_ms,
-                                   &t->report.dropped, err);
+                                   &t->report.dropped, lc_error_or(err, &room));
 }
 
 static void embed_one(todo *t, const lc_entry *entry)

@@ -41,6 +41,7 @@ int lc_remember(llmcache *cache, lc_entry *entry, const char *shape, const float
 {
     llmcache_entry facts = entry->facts;
     facts.shape = shape;
+    llmcache_error room;
     int parts = LLMCACHE_PART_PROMPT;
     if (vector) {
         facts.vector = vector;
@@ -50,7 +51,7 @@ int lc_remember(llmcache *cache, lc_entry *entry, const char *shape, const float
     }
     int64_t start_us = lc_mono_us();
     int code = cache->store.ops.put(cache->store.self, parts, &facts,
-                                    cache->settings.store_write_timeout_ms, err);
+                                    cache->settings.store_write_timeout_ms, lc_error_or(err, &room));
     lc_count_step(&cache->counts, LC_STEP_STORE_PUT, lc_mono_us() - start_us);
     if (code)
         lc_count_add(&cache->counts.store_errors, 1);

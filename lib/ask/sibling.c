@@ -170,6 +170,7 @@ static int look_at(void *user, const llmcache_entry *entry)
 int lc_sibling_find(const lc_job *job, const char *shape, lc_sibling *sibling, llmcache_error *err)
 {
     llmcache *cache = job->cache;
+    llmcache_error room;
     search s = {.job = job,
                 .shape = shape,
                 .question = job->question.text ? job->question.text : "",
@@ -177,7 +178,7 @@ int lc_sibling_find(const lc_job *job, const char *shape, lc_sibling *sibling, l
                 .until_ms = lc_mono_ms() + PATIENCE_MS};
     *sibling = (lc_sibling){.complete = 1};
     int code = cache->store.ops.each(cache->store.self, LLMCACHE_PART_PROMPT, job->space, job->now_ms,
-                                     look_at, &s, NULL, err);
+                                     look_at, &s, NULL, lc_error_or(err, &room));
     if (!code && s.code)
         code = lc_fail_memory(err);
     if (code)

@@ -14,6 +14,12 @@ int lc_fail(llmcache_error *err, int code, const char *format, ...)
 /* LLMCACHE_MEMORY with its usual text. */
 int lc_fail_memory(llmcache_error *err);
 
+/* For who hands a place for errors on to a back end, which is promised one. */
+static inline llmcache_error *lc_error_or(llmcache_error *err, llmcache_error *room)
+{
+    return err ? err : room;
+}
+
 /* The code's default text. */
 const char *lc_code_text(int code);
 

@@ -24,6 +24,7 @@ enum { GET_PROMPT, GET_EMBED, PUT, REMOVE, EACH, COUNTED };
 typedef struct counting {
     lc_store store;
     atomic_int counts[COUNTED];
+    atomic_int without_err; /* calls that had no place for their error, which backend.h promises */
 } counting;
 
 static int count_get(void *self, int part, const llmcache_key *key, int64_t now_ms, int64_t deadline_ms,
@@ -31,6 +32,7 @@ static int count_get(void *self, int part, const llmcache_key *key, int64_t now_
 {
     counting *c = self;
     c->counts[part == LLMCACHE_PART_PROMPT ? GET_PROMPT : GET_EMBED]++;
+    c->without_err += !err;
     return c->store.ops.get(c->store.self, part, key, now_ms, deadline_ms, fn, user, err);
 }
 
@@ -39,6 +41,7 @@ static int count_put(void *self, int parts, const llmcache_entry *entry, int64_t
 {
     counting *c = self;
     c->counts[PUT]++;
+    c->without_err += !err;
     return c->store.ops.put(c->store.self, parts, entry, deadline_ms, err);
 }
 
@@ -47,6 +50,7 @@ static int count_remove(void *self, int parts, const llmcache_key *keys, size_t 
 {
     counting *c = self;
     c->counts[REMOVE]++;
+    c->without_err += !err;
     return c->store.ops.remove(c->store.self, parts, keys, count, deadline_ms, removed, err);
 }
 
@@ -55,6 +59,7 @@ static int count_each(void *self, int part, const char *space, int64_t now_ms, l
 {
     counting *c = self;
     c->counts[EACH]++;
+    c->without_err += !err;
     return c->store.ops.each(c->store.self, part, space, now_ms, fn, user, damaged, err);
 }
 
@@ -245,4 +250,20 @@ Test(isolation, tenants_never_share_a_call_under_way)
     cr_expect_eq(test_counters(cache).hits_shared, 0);
     llmcache_close(cache);
     mock_stop(&mock);
+}
+
+/* Whoever asks may want no error's text, and some work is done with nobody to tell; a store always has room. */
+Test(isolation, a_store_has_room_for_every_error)
+{
+    mock_start(&mock);
+    open_cache();
+    uint64_t removed;
+    test_call(cache, CHAT, NULL, ASK("anything"));
+    cr_assert_eq(llmcache_put(cache, "question", "answer", NULL, NULL), 0);
+    cr_assert_eq(llmcache_purge(cache, NULL, &removed, NULL), 0);
+    cr_assert_gt(counted.counts[PUT], 1);
+    cr_assert_gt(counted.counts[REMOVE], 0);
+    cr_assert_gt(counted.counts[EACH], 0);
+    llmcache_close(cache);
+    cr_assert_eq(counted.without_err, 0);
 }
