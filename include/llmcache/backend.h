@@ -36,7 +36,8 @@ enum {
     LLMCACHE_PART_PROMPT = 1,     /* the exact entry: facts and answer */
     LLMCACHE_PART_EMBED = 2,      /* the record: facts, vector, its own copy of the answer */
     LLMCACHE_PART_BOTH = 3,       /* all of an answer */
-    LLMCACHE_PART_OBSERVATION = 4
+    LLMCACHE_PART_OBSERVATION = 4,
+    LLMCACHE_PART_LEASE = 8 /* no data: only in `changed` of a watch, when a lease on the entry may be had */
 };
 
 /* Names one entry. */
@@ -52,13 +53,30 @@ typedef struct llmcache_key {
  */
 typedef struct llmcache_watch {
     void *user;
-    /* Parts of an entry changed or vanished. `id` as in llmcache_entry. */
+    /* Parts of an entry changed or vanished, or a lease on it was released. `id` as in llmcache_entry. */
     void (*changed)(void *user, int parts, const char *space, const char *id);
     /* Changes may have been missed: nothing in memory can be trusted. */
     void (*distrust)(void *user);
     /* Changes are being reported again from here on; memory may be used again. */
     void (*trust)(void *user);
 } llmcache_watch;
+
+/*
+ * A lease on an exact entry: who has it asks the model, others wait for the answer, so that one question asked at
+ * once on many servers makes one call. It is renewed while the call is under way and runs out by itself when its
+ * holder dies, by the store's own clock.
+ */
+typedef struct llmcache_lease {
+    const char *holder; /* who: 1 to 63 letters, digits and '-'; nobody else says the same */
+    int64_t lease_ms;   /* for how long from now; at least 1 */
+    int lane;           /* 0 or 1: two leases on one entry that know nothing of each other */
+    int renew;          /* 1: only what the holder still has is prolonged */
+    int64_t now_ms;     /* for fn */
+    /* NULL, or called with the exact entry as it is once it is known whose the lease is, expired ones left out, as
+     * `get` does: what was put before the last lease was released is seen. */
+    llmcache_entry_fn fn;
+    void *user;
+} llmcache_lease;
 
 typedef struct llmcache_store_stats {
     uint64_t entries; /* exact entries, as far as known without a scan */
@@ -123,6 +141,24 @@ typedef struct llmcache_store_ops {
      */
     int (*each_vector)(void *self, int64_t now_ms, llmcache_entry_fn fn, void *user, uint64_t *damaged,
                        llmcache_error *err);
+
+    /*
+     * Takes the lease on the key of an exact entry (head_only 0), or renews it. *others_ms: 0 when it is the
+     * holder's now; for how long at most it is somebody else's (unless renewed); or negative: it cannot be had now
+     * and nobody is at it, since its last holder gave up, or what was to be renewed is gone. LLMCACHE_UNSUPPORTED:
+     * the store turned out to have no leases. A store with leases has a watch, which tells of a lease that was
+     * released or given up (not necessarily of one's own, nor of one that ran out) with LLMCACHE_PART_LEASE. NULL,
+     * with `release`: no leases, every server asks for itself.
+     */
+    int (*lease)(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t deadline_ms,
+                 int64_t *others_ms, llmcache_error *err);
+
+    /*
+     * Gives back the lease, if it is still the holder's. given_up_ms above 0: it ended without an answer, and for so
+     * long nobody gets it, so that all who wait go on by themselves and not one after the other.
+     */
+    int (*release)(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t given_up_ms,
+                   int64_t deadline_ms, llmcache_error *err);
 } llmcache_store_ops;
 
 LLMCACHE_EXPORT int llmcache_options_store(llmcache_options *options,

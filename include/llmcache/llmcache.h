@@ -278,7 +278,7 @@ typedef struct llmcache_counters {
     uint64_t requests;             /* all questions */
     uint64_t hits_exact;
     uint64_t hits_semantic;
-    uint64_t hits_shared;          /* joined a call already under way */
+    uint64_t hits_shared;          /* joined a call already under way, here or on another server */
     uint64_t hits_stale;
     uint64_t misses;               /* the model was asked */
     uint64_t errors;               /* questions that ended in an error */
@@ -301,6 +301,11 @@ typedef struct llmcache_counters {
     uint64_t records;              /* now: searchable by meaning */
     uint64_t memory_bytes;         /* now: held by the memory cache */
     uint64_t in_flight;            /* now: model calls under way */
+    uint64_t leases_taken;         /* shared store: calls made while other servers were told to wait */
+    uint64_t leases_waited;        /* questions that waited for another server's call */
+    uint64_t leases_answered;      /* of them, answered by it */
+    uint64_t leases_taken_over;    /* of them, that made the call themselves since the other server went silent */
+    uint64_t leases_given_up;      /* of them, that asked by themselves: its answer was not kept, or the store was lost */
 } llmcache_counters;
 
 /* Fills the first `size` bytes of *counters (sizeof(*counters)); older programs pass less. */

@@ -3,6 +3,7 @@
  * remember, count. Each verb is a file of its own; this one is their order and nothing else.
  */
 #include "ask/learning.h"
+#include "ask/lease.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -32,6 +33,7 @@ void lc_job_done(lc_job *job)
         lc_question_done(&job->question);
     lc_free(job->vector);
     lc_check_free(job->check);
+    lc_lease_end(job->lease, 0);
     lc_entry_unref(job->entry);
     lc_entry_unref(job->stale);
 }
@@ -196,7 +198,7 @@ int lc_job_follow(lc_job *job, lc_flight *flight, llmcache_error *err)
     return reply_landed(job, flight, &landing, same_wish, err);
 }
 
-/* The leader found an answer before the model was asked: all who joined get it too. */
+/* The leader found an answer, or another server's call brought it: all who joined get it too. */
 static void land_found(lc_job *job, lc_flight *flight)
 {
     lc_landing landing = {.entry = lc_entry_ref(job->entry),
@@ -209,7 +211,7 @@ static void land_found(lc_job *job, lc_flight *flight)
 static int lead(lc_job *job, lc_flight *flight, llmcache_error *err)
 {
     lc_landing landing = {.why = ""};
-    if ((!job->controls.no_read && lc_find_exact(job)) || lc_find_similar(job)) {
+    if ((!job->controls.no_read && lc_find_exact(job)) || lc_find_similar(job) || lc_lease_find(job)) {
         land_found(job, flight);
         return lc_reply_entry(job, err);
     }

@@ -11,6 +11,7 @@
  * is tried once more, then the whole store is read again.
  */
 #include "ask/learning.h"
+#include "ask/lease.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -385,6 +386,8 @@ static void on_changed(void *user, int parts, const char *space, const char *id)
         lc_count_add(&cache->counts.invalidations, 1);
         lc_memory_cache_remove(cache->memory, space, id);
     }
+    if (parts & (LLMCACHE_PART_PROMPT | LLMCACHE_PART_LEASE))
+        lc_leases_tell(cache->leases, space, id);
     parts &= LLMCACHE_PART_EMBED | LLMCACHE_PART_OBSERVATION;
     if (parts && cache->embedder.ops.embed)
         enqueue(cache, parts, space, id);
@@ -394,12 +397,14 @@ static void on_distrust(void *user)
 {
     llmcache *cache = user;
     lc_memory_cache_enable(cache->memory, 0);
+    lc_leases_trust(cache->leases, 0);
 }
 
 static void on_trust(void *user)
 {
     llmcache *cache = user;
     lc_memory_cache_enable(cache->memory, 1);
+    lc_leases_trust(cache->leases, 1);
     lc_background_reload(cache);
 }
 

@@ -81,6 +81,7 @@ struct llmcache {
     lc_memory_cache *memory;
     lc_index index;
     lc_flights *flights;
+    struct lc_leases *leases; /* NULL: the store is not shared, or every server asks for itself */
     lc_workers *workers;
     lc_counts counts;
     lc_usage usage;
@@ -143,6 +144,7 @@ typedef struct lc_job {
     double similarity;
     lc_entry *entry;           /* referenced */
     lc_entry *stale;           /* an exact answer past its ttl, referenced; NULL */
+    struct lc_lease *lease;    /* held while the model is asked; NULL */
     struct lc_check *check;    /* the model's answer is to be compared with a candidate's; NULL */
     int stored;
     int asked_referee;         /* once a question is enough */
@@ -188,6 +190,8 @@ const char *lc_provider_base(const llmcache *cache, int anthropic);
 /* find_exact.c: 1 when job->entry holds an answer, by the raw digest or by the fingerprint. */
 int lc_find_known(lc_job *job);
 int lc_find_exact(lc_job *job);
+/* The same with an entry that was just read from the store, which it takes over. */
+int lc_serve_found(lc_job *job, lc_entry *entry, uint64_t generation);
 /* Makes the entry that was found say the caller's own metadata and the like. 1 when it did not: then no
  * digest of these bytes may lead to the entry that was found. */
 int lc_take_echo(lc_job *job);
@@ -251,7 +255,7 @@ int lc_vectors_fill_state(llmcache *cache, lc_index_fill *state);
 int lc_vectors_set_filled(llmcache *cache);
 int lc_vectors_search(lc_job *job, lc_neighbour *near, size_t k, size_t *count, llmcache_error *err);
 
-/* call_llm.c: asks the model on a worker; the flight ends when it has. Takes over the job's vector. */
+/* call_llm.c: asks the model on a worker; the flight ends when it has. Takes over the job's vector, check and lease. */
 int lc_call_llm(lc_job *job, lc_flight *flight, llmcache_error *err);
 /* Sends the request on uncached, straight to the sink. */
 int lc_pass_through(lc_job *job, llmcache_error *err);

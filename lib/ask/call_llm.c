@@ -4,6 +4,7 @@
  * end is held back until the answer is kept, so that an answer that was seen whole is an answer that is kept.
  */
 #include "ask/learning.h"
+#include "ask/lease.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -31,8 +32,9 @@ typedef struct errand {
     size_t dimension;
     int64_t ttl_ms, start_us;
     lc_check *check;
+    lc_lease *lease;
     /* While the reply comes in */
-    int status, streams, is_whole;
+    int status, streams, is_whole, in_store;
     lc_assembler *assembler;
     lc_buffer held;
     size_t total;
@@ -49,6 +51,7 @@ static void free_errand(errand *e)
     lc_free((char *)e->facts.tags);
     lc_free(e->vector);
     lc_check_free(e->check);
+    lc_lease_end(e->lease, 0);
     lc_assembler_free(e->assembler);
     lc_buffer_done(&e->held);
     lc_free(e);
@@ -160,8 +163,8 @@ static void keep(errand *e, lc_landing *landing, const lc_answer_facts *facts, s
     lc_buffer shape;
     lc_buffer_init(&shape, 0);
     lc_request_shape(cache, e->protocol, e->anthropic, &e->request, &shape);
-    lc_remember(cache, landing->entry, shape.broken || !shape.data ? "" : shape.data, e->vector,
-                e->dimension, NULL);
+    e->in_store = !lc_remember(cache, landing->entry, shape.broken || !shape.data ? "" : shape.data, e->vector,
+                               e->dimension, NULL);
     lc_buffer_done(&shape);
     keep_stream(e, landing->entry);
     if (e->has_raw)
@@ -227,6 +230,13 @@ static void compare(errand *e, const lc_entry *fresh)
     e->check = NULL;
 }
 
+/* The other servers that wait were told of the answer when it was kept. */
+static void end_lease(errand *e)
+{
+    lc_lease_end(e->lease, e->in_store);
+    e->lease = NULL;
+}
+
 static void run_errand(void *argument)
 {
     errand *e = argument;
@@ -247,6 +257,7 @@ static void run_errand(void *argument)
     lc_entry *fresh = e->check && e->is_whole && landing.entry ? lc_entry_ref(landing.entry) : NULL;
     lc_flight_finish(e->flight, &landing);
     lc_flight_leave(e->flight);
+    end_lease(e);
     compare(e, fresh);
     lc_entry_unref(fresh);
     free_errand(e);
@@ -312,16 +323,19 @@ int lc_call_llm(lc_job *job, lc_flight *flight, llmcache_error *err)
     e->vector = job->vector;
     e->dimension = job->dimension;
     e->check = job->check;
+    e->lease = job->lease;
     e->flight = lc_flight_hold(flight);
     int code = lc_workers_run(job->cache->workers, run_errand, e, err);
     if (code) {
         e->vector = NULL;
         e->check = NULL;
+        e->lease = NULL;
         lc_flight_leave(flight);
         free_errand(e);
         return code;
     }
     job->vector = NULL;
     job->check = NULL;
+    job->lease = NULL;
     return 0;
 }

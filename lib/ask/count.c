@@ -12,7 +12,7 @@ const int64_t lc_bucket_us[LC_BUCKETS] = {
 const char *const lc_end_names[LC_END_COUNT] = {"model", "exact",  "semantic", "shared",
                                                 "stale", "bypass", "error"};
 const char *const lc_step_names[LC_STEP_COUNT] = {"store_get", "store_put", "embed", "search",
-                                                  "model",     "read",      "decide"};
+                                                  "model",     "read",      "decide", "lease"};
 
 void lc_count_add(lc_count *count, uint64_t more)
 {

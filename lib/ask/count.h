@@ -22,6 +22,7 @@ enum {
     LC_STEP_MODEL,
     LC_STEP_READ,
     LC_STEP_DECIDE,
+    LC_STEP_LEASE,
     LC_STEP_COUNT
 };
 
@@ -47,6 +48,7 @@ typedef struct lc_counts {
     lc_histogram steps[LC_STEP_COUNT];
     lc_count stored, store_errors, embed_errors, embeds, rejected, invalidations, upstream_calls;
     lc_count tokens_saved_input, tokens_saved_output, saved_ms, cost_nano, cost_saved_nano;
+    lc_count leases_taken, leases_waited, leases_answered, leases_taken_over, leases_given_up;
     lc_count upstream_status[6]; /* by hundreds; [0]: no reply */
     lc_word_counts not_stored;   /* why an answer was not kept */
     lc_word_counts refused;      /* which rule refused a near candidate */

@@ -109,12 +109,10 @@ lc_entry *lc_find_entry(const lc_job *job, const unsigned char fingerprint[32])
     return entry;
 }
 
-int lc_find_exact(lc_job *job)
+/* Serves what was found, if it serves. */
+static int serve(lc_job *job, const lc_memory_hit *hit)
 {
-    lc_memory_hit hit = {.similarity = 1};
-    if (!lc_memory_cache_find(job->cache->memory, job->fingerprint, job->now_ms, &hit))
-        hit.entry = in_store(job, job->fingerprint);
-    int found = hit.entry && take(job, &hit);
+    int found = hit->entry && take(job, hit);
     if (found && !lc_entry_serves(job, job->entry)) {
         lc_entry_unref(job->stale);
         job->stale = lc_entry_is_fresh(job->entry, job->now_ms) ? NULL : lc_entry_ref(job->entry);
@@ -125,4 +123,19 @@ int lc_find_exact(lc_job *job)
     if (found && !lc_take_echo(job))
         remember_raw(job);
     return found;
+}
+
+int lc_find_exact(lc_job *job)
+{
+    lc_memory_hit hit = {.similarity = 1};
+    if (!lc_memory_cache_find(job->cache->memory, job->fingerprint, job->now_ms, &hit))
+        hit.entry = in_store(job, job->fingerprint);
+    return serve(job, &hit);
+}
+
+int lc_serve_found(lc_job *job, lc_entry *entry, uint64_t generation)
+{
+    const lc_memory_hit hit = {.entry = entry, .similarity = 1};
+    lc_memory_cache_put(job->cache->memory, entry, generation);
+    return serve(job, &hit);
 }

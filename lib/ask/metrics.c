@@ -44,6 +44,11 @@ void lc_counters_read(llmcache *cache, llmcache_counters *out)
     out->cost_saved_nano = lc_count_read(&counts->cost_saved_nano);
     out->invalidations = lc_count_read(&counts->invalidations);
     out->upstream_calls = lc_count_read(&counts->upstream_calls);
+    out->leases_taken = lc_count_read(&counts->leases_taken);
+    out->leases_waited = lc_count_read(&counts->leases_waited);
+    out->leases_answered = lc_count_read(&counts->leases_answered);
+    out->leases_taken_over = lc_count_read(&counts->leases_taken_over);
+    out->leases_given_up = lc_count_read(&counts->leases_given_up);
     out->evictions = memory.evictions;
     out->memory_bytes = memory.bytes;
     out->entries = store.entries;
@@ -81,6 +86,11 @@ static const metric metrics[] = {
     {"llmcache_evictions_total", NULL, "Answers evicted from memory.", 0, AT(evictions), 1},
     {"llmcache_invalidations_total", NULL, "Entries the store said had changed.", 0, AT(invalidations), 1},
     {"llmcache_upstream_requests_total", NULL, "Calls to the model's service.", 0, AT(upstream_calls), 1},
+    {"llmcache_leases_total", "event=\"taken\"", "Questions of a shared store: leases taken for a call, and what came of other servers' leases.", 0, AT(leases_taken), 1},
+    {"llmcache_leases_total", "event=\"waited\"", NULL, 0, AT(leases_waited), 1},
+    {"llmcache_leases_total", "event=\"answered\"", NULL, 0, AT(leases_answered), 1},
+    {"llmcache_leases_total", "event=\"taken_over\"", NULL, 0, AT(leases_taken_over), 1},
+    {"llmcache_leases_total", "event=\"given_up\"", NULL, 0, AT(leases_given_up), 1},
     {"llmcache_entries", NULL, "Entries in the store, as last seen.", 1, AT(entries), 1},
     {"llmcache_records", NULL, "Records searchable by meaning.", 1, AT(records), 1},
     {"llmcache_memory_bytes", NULL, "Bytes held by the memory cache.", 1, AT(memory_bytes), 1},
@@ -273,6 +283,8 @@ static void numbers_json(const llmcache_counters *c, lc_buffer *out)
         FIELD(cost_nano),      FIELD(cost_saved_nano),
         FIELD(invalidations),  FIELD(upstream_calls),     FIELD(entries),
         FIELD(records),        FIELD(memory_bytes),       FIELD(in_flight),
+        FIELD(leases_taken),   FIELD(leases_waited),      FIELD(leases_answered),
+        FIELD(leases_taken_over), FIELD(leases_given_up),
 #undef FIELD
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {

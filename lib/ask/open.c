@@ -8,6 +8,7 @@
 #include "ask/score_weights.h"
 
 #include "ask/learning.h"
+#include "ask/lease.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -187,6 +188,8 @@ static int open_parts(llmcache *cache, const lc_brought *brought, llmcache_error
     if (!code)
         code = lc_flights_new(&cache->flights, err);
     if (!code)
+        code = lc_leases_new(cache, err);
+    if (!code)
         code = lc_workers_new(THREADS_MAX, &cache->workers, err);
     if (!code)
         code = lc_observations_new(cache, err);
@@ -249,6 +252,7 @@ void lc_cache_close(llmcache *cache)
     if (!cache)
         return;
     lc_workers_free(cache->workers);
+    lc_leases_halt(cache->leases);
     lc_background_halt(cache);
     if (cache->observations)
         lc_observations_flush(cache, NULL);
@@ -257,6 +261,7 @@ void lc_cache_close(llmcache *cache)
     lc_background_stop(cache);
     lc_observations_free(cache->observations);
     lc_learning_free(cache->learning);
+    lc_leases_free(cache->leases);
     lc_flights_free(cache->flights);
     lc_referee_free(cache->referee);
     lc_index_close(&cache->index);

@@ -77,6 +77,15 @@ void lc_pg_row_key(const PGresult *result, int row, const char **space, size_t *
 int lc_pg_schema_ensure(lc_pg_link *link, int64_t until_ms, llmcache_error *err);
 #define LC_PG_CHANNEL "llmcache_changes"
 
+/* ---- Leases (postgres_lease.c) ---------------------------------------------------------------------------- */
+
+/* As in llmcache_store_ops. */
+int lc_pg_lease(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t deadline_ms,
+                int64_t *others_ms, llmcache_error *err);
+int lc_pg_release(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t given_up_ms,
+                  int64_t deadline_ms, llmcache_error *err);
+int lc_pg_sweep_leases(lc_pg_store *store, llmcache_error *err); /* those that ran out */
+
 /* ---- Watching (postgres_watch.c) ---------------------------------------------------------------------------- */
 
 typedef struct lc_pg_watch lc_pg_watch;

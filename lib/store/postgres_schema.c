@@ -28,6 +28,17 @@ static const char *const migrations[] = {
     " encode(substr(NEW.fingerprint, 1, 10), 'hex') || ' ' || NEW.space); END IF;\n"
     " RETURN NULL; END $$;" TABLE("llmcache_prompt", "1") TABLE("llmcache_embed", "2")
         TABLE("llmcache_observation", "4"),
+
+    /* Leases that ran out go without a word too: who waits knows when that is. */
+    "CREATE UNLOGGED TABLE llmcache_lease (space text COLLATE \"C\" NOT NULL, fingerprint bytea NOT NULL,"
+    " lane bigint NOT NULL, holder text NOT NULL, expires_ms bigint NOT NULL,"
+    " PRIMARY KEY (space, fingerprint, lane));"
+    "CREATE TRIGGER llmcache_lease_tell AFTER DELETE ON llmcache_lease"
+    " FOR EACH ROW EXECUTE FUNCTION llmcache_tell('8');"
+    "CREATE TRIGGER llmcache_lease_given_up AFTER UPDATE ON llmcache_lease"
+    " FOR EACH ROW WHEN (NEW.holder = '') EXECUTE FUNCTION llmcache_tell('8');"
+    "CREATE TRIGGER llmcache_lease_tell_all AFTER TRUNCATE ON llmcache_lease"
+    " FOR EACH STATEMENT EXECUTE FUNCTION llmcache_tell('8');",
 };
 
 static const lc_pg_schema schema = {

@@ -325,7 +325,7 @@ static int sweep(void *self, int64_t now_ms, llmcache_error *err)
             count(store, parts_known[i], -(int64_t)touched(result));
         PQclear(result);
     }
-    return rc;
+    return rc ? rc : lc_pg_sweep_leases(store, err);
 }
 
 /* ---- State --------------------------------------------------------------------------------------------- */
@@ -392,6 +392,7 @@ int lc_store_open_postgres(const char *uri, const lc_store_options *options, lc_
     *store = (lc_store){.self = self,
                         .ops = {.version = LLMCACHE_BACKEND_VERSION, .name = "postgresql", .get = get,
                                 .put = put, .remove = remove_keys, .each = each, .sweep = sweep,
-                                .ping = ping, .stats = stats, .watch = watch, .close = close_store}};
+                                .ping = ping, .stats = stats, .watch = watch, .close = close_store,
+                                .lease = lc_pg_lease, .release = lc_pg_release}};
     return 0;
 }

@@ -49,7 +49,8 @@ static void take_news(const lc_pg_watch *watch, const PGnotify *news)
     }
     if (is_own(watch->store, news->be_pid) || strlen(text) < 2 + LLMCACHE_ID_SIZE ||
         text[1] != ' ' || text[1 + LLMCACHE_ID_SIZE] != ' ' ||
-        (part != LLMCACHE_PART_PROMPT && part != LLMCACHE_PART_EMBED && part != LLMCACHE_PART_OBSERVATION))
+        (part != LLMCACHE_PART_PROMPT && part != LLMCACHE_PART_EMBED && part != LLMCACHE_PART_OBSERVATION &&
+         part != LLMCACHE_PART_LEASE))
         return;
     memcpy(id, text + 2, LLMCACHE_ID_SIZE - 1);
     id[LLMCACHE_ID_SIZE - 1] = '\0';

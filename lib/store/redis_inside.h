@@ -1,4 +1,5 @@
-/* The Redis store's inside, shared by its files: redis_store.c, redis_write.c, redis_walk.c. */
+/* The Redis store's inside, shared by its files: redis_store.c, redis_write.c, redis_walk.c,
+ * redis_lease.c. */
 #ifndef LC_STORE_REDIS_INSIDE_H
 #define LC_STORE_REDIS_INSIDE_H
 
@@ -43,6 +44,11 @@ int lc_redis_remove(void *self, int parts, const llmcache_key *keys, size_t coun
                     int64_t deadline_ms, uint64_t *removed, llmcache_error *err);
 int lc_redis_each(void *self, int part, const char *space, int64_t now_ms, llmcache_entry_fn fn,
                   void *user, uint64_t *damaged, llmcache_error *err);
+
+int lc_redis_lease(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t deadline_ms,
+                   int64_t *others_ms, llmcache_error *err);
+int lc_redis_release(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t given_up_ms,
+                     int64_t deadline_ms, llmcache_error *err);
 
 /* The name of a part; "" when only the head of the fingerprint is known and no key has it. */
 int lc_redis_find_name(lc_redis_store *store, int part, const llmcache_key *key, int64_t until_ms,

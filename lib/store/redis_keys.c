@@ -51,6 +51,13 @@ int lc_redis_key_name(int part, const llmcache_key *key, lc_buffer *name)
     return lc_buffer_text(name, digits);
 }
 
+int lc_redis_lease_name(const llmcache_key *key, int lane, lc_buffer *name)
+{
+    lc_buffer_text(name, LC_REDIS_LEASE_PREFIX "{");
+    lc_redis_key_name(LLMCACHE_PART_PROMPT, key, name);
+    return lc_buffer_text(name, lane ? "}1" : "}");
+}
+
 int lc_redis_key_pattern(int part, const char *space, const char *head, lc_buffer *pattern)
 {
     lc_buffer_text(pattern, shape_of(part)->prefix);
@@ -99,7 +106,7 @@ static const struct shape *shape_of_name(const char *name, size_t size)
     return NULL;
 }
 
-int lc_redis_key_read(const char *name, size_t size, char *space, char id[LLMCACHE_ID_SIZE])
+static int read_part(const char *name, size_t size, char *space, char id[LLMCACHE_ID_SIZE])
 {
     const struct shape *shape = shape_of_name(name, size);
     if (!shape)
@@ -115,4 +122,25 @@ int lc_redis_key_read(const char *name, size_t size, char *space, char id[LLMCAC
     memcpy(id, name + size - digits, ID_DIGITS);
     id[ID_DIGITS] = '\0';
     return shape->part;
+}
+
+/* What stands between the braces of a lease's name; 0 when it is no such name. */
+static size_t leased_name(const char *name, size_t size, const char **leased)
+{
+    static const char head[] = LC_REDIS_LEASE_PREFIX "{";
+    size_t head_size = sizeof head - 1;
+    if (size < head_size || memcmp(name, head, head_size) != 0)
+        return 0;
+    const char *end = memchr(name, '}', size);
+    *leased = name + head_size;
+    return end ? (size_t)(end - *leased) : 0;
+}
+
+int lc_redis_key_read(const char *name, size_t size, char *space, char id[LLMCACHE_ID_SIZE])
+{
+    const char *leased;
+    size_t leased_size = leased_name(name, size, &leased);
+    if (!leased_size)
+        return read_part(name, size, space, id);
+    return read_part(leased, leased_size, space, id) == LLMCACHE_PART_PROMPT ? LLMCACHE_PART_LEASE : 0;
 }

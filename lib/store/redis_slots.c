@@ -59,6 +59,11 @@ typedef struct command {
     lc_redis_word name, key; /* key.bytes NULL: it has none */
 } command;
 
+static int is_word(lc_redis_word word, const char *text)
+{
+    return word.size == strlen(text) && memcmp(word.bytes, text, word.size) == 0;
+}
+
 /* The command at *at; *at goes behind it. 0 for no command. */
 static int read_command(const lc_buffer *bytes, size_t *at, command *found)
 {
@@ -68,16 +73,14 @@ static int read_command(const lc_buffer *bytes, size_t *at, command *found)
         long long size = read_head(bytes, at, '$');
         if (size < 0 || (unsigned long long)size + 2 > bytes->size - *at)
             return 0;
-        if (i < 2)
-            *(i ? &found->key : &found->name) = (lc_redis_word){bytes->data + *at, (size_t)size};
+        lc_redis_word word = {bytes->data + *at, (size_t)size};
+        if (i == 0)
+            found->name = word;
+        else if (i == (is_word(found->name, "EVAL") ? 3 : 1)) /* behind its script and the number of its keys */
+            found->key = word;
         *at += (size_t)size + 2;
     }
     return words > 0;
-}
-
-static int is_word(lc_redis_word word, const char *text)
-{
-    return word.size == strlen(text) && memcmp(word.bytes, text, word.size) == 0;
 }
 
 int lc_redis_units_read(const lc_redis_batch *batch, lc_redis_unit **units, size_t *count)

@@ -17,7 +17,7 @@ int lc_redis_slot_of(lc_redis_word name);
 typedef struct lc_redis_unit {
     size_t at, size;     /* in batch->bytes */
     size_t first, count; /* its replies */
-    int slot;            /* of its first key, a command's second word; -1 for none */
+    int slot;            /* of its first key, a command's second word, EVAL's fourth; -1 for none */
 } lc_redis_unit;
 
 /* Free *units with lc_free. LLMCACHE_MEMORY, LLMCACHE_INVALID for what is no batch. */

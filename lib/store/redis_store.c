@@ -175,6 +175,7 @@ int lc_store_open_redis(const char *uri, const lc_store_options *options, lc_sto
                         .ops = {.version = LLMCACHE_BACKEND_VERSION, .name = "redis", .get = get,
                                 .put = lc_redis_put, .remove = lc_redis_remove,
                                 .each = lc_redis_each, .ping = ping,
-                                .stats = stats, .watch = watch, .close = close_store}};
+                                .stats = stats, .watch = watch, .close = close_store,
+                                .lease = lc_redis_lease, .release = lc_redis_release}};
     return 0;
 }

@@ -39,8 +39,10 @@ Test(redis_slots, a_batch_is_taken_apart)
     LC_REDIS_ADD(&batch, lc_redis_text("HSET"), lc_redis_text("bar"), lc_redis_text("f"), lc_redis_text("EXEC"));
     LC_REDIS_ADD(&batch, lc_redis_text("EXEC"));
     LC_REDIS_ADD(&batch, lc_redis_text("PING"));
+    LC_REDIS_ADD(&batch, lc_redis_text("EVAL"), lc_redis_text("return {foo}"), lc_redis_text("1"), lc_redis_text("bar"),
+                 lc_redis_text("foo"));
     cr_assert_eq(lc_redis_units_read(&batch, &units, &count), 0);
-    cr_assert_eq(count, 3u);
+    cr_assert_eq(count, 4u);
     cr_expect_eq(units[0].slot, 12182);
     cr_expect_eq(units[0].count, 1u);
     cr_expect_eq(units[1].slot, 5061);
@@ -49,7 +51,8 @@ Test(redis_slots, a_batch_is_taken_apart)
     cr_expect_eq(units[2].slot, -1);
     cr_expect_eq(units[2].first, 5u);
     cr_expect_eq(units[1].at, units[0].size);
-    cr_expect_eq(units[2].at + units[2].size, batch.bytes.size);
+    cr_expect_eq(units[3].slot, 5061, "the script is no key");
+    cr_expect_eq(units[3].at + units[3].size, batch.bytes.size);
     lc_free(units);
     batch.bytes.size--;
     cr_expect_eq(lc_redis_units_read(&batch, &units, &count), LLMCACHE_INVALID);

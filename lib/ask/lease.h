@@ -1,0 +1,34 @@
+/*
+ * One call for many servers. Where caches share a store, the leader of a flight takes a lease on the question's exact
+ * entry before it asks the model; the leaders of the same question on other servers wait until the store tells them
+ * of the answer, or of the lease's end, and at the latest until it can have run out.
+ *
+ * Whatever fails here costs a question its place in the queue and nothing else: it goes to the model by itself.
+ */
+#ifndef LC_ASK_LEASE_H
+#define LC_ASK_LEASE_H
+
+#include "ask/cache.h"
+
+typedef struct lc_leases lc_leases;
+typedef struct lc_lease lc_lease;
+
+/* Fills cache->leases, or leaves it NULL: the store has no leases, or they are switched off. */
+int lc_leases_new(llmcache *cache, llmcache_error *err);
+void lc_leases_halt(lc_leases *leases); /* ends the thread; accepts NULL */
+void lc_leases_free(lc_leases *leases); /* after the store is closed; accepts NULL */
+
+/*
+ * For a question of which nothing was found, in its flight's leader. 1 when job->entry holds the answer that another
+ * server's call has brought. 0: the model is to be asked, and job->lease, unless NULL, is held meanwhile.
+ */
+int lc_lease_find(lc_job *job);
+
+/* The call has ended, and the store has its answer or not. Frees the lease; accepts NULL. */
+void lc_lease_end(lc_lease *lease, int kept);
+
+/* What the store reports. Accept NULL. */
+void lc_leases_tell(lc_leases *leases, const char *space, const char *id); /* something changed about an entry */
+void lc_leases_trust(lc_leases *leases, int trusted);                      /* changes are heard, or not any more */
+
+#endif
