@@ -11,11 +11,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sha256.h"
+#include "index/vector_check.h"
 
-#include <math.h>
 #include <string.h>
 
-#define MAX_DIMENSION 65536u
 #define HEAD_SIZE     ((LLMCACHE_ID_SIZE - 1) / 2)
 #define SWEEP_ROWS    4096u /* removed at most before others may change something */
 
@@ -137,13 +136,7 @@ static void drop_partition(lc_flat *flat, lc_flat_shard *s, lc_partition *partit
 
 int lc_flat_check(lc_flat *flat, const float *vector, size_t dimension, llmcache_error *err)
 {
-    size_t ours = atomic_load_explicit(&flat->dimension, memory_order_relaxed);
-    if (!dimension || dimension > MAX_DIMENSION || (ours && ours != dimension))
-        return lc_fail(err, LLMCACHE_INVALID, "index: a vector of dimension %zu among those of %zu",
-                       dimension, ours);
-    if (!(fabsf(lc_vector_length(vector, dimension) - 1) < 5e-4f)) /* NaN, too */
-        return lc_fail(err, LLMCACHE_INVALID, "index: a vector is not of unit length");
-    return 0;
+    return lc_vector_check(vector, dimension, atomic_load_explicit(&flat->dimension, memory_order_relaxed), err);
 }
 
 /* Removes one row and, with its last one, the partition. */

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "index/faiss_index.h"
 #include "index/flat_index.h"
+#include "index/redis_index.h"
 
 #include <string.h>
 
@@ -32,6 +33,7 @@ static const struct {
 } kinds[] = {
     {"flat", open_flat},
     {"faiss", lc_faiss_open},
+    {"redis", lc_redis_index_open},
 };
 
 int lc_index_open(const char *uri, const lc_index_options *options, lc_index *index, llmcache_error *err)
@@ -42,7 +44,7 @@ int lc_index_open(const char *uri, const lc_index_options *options, lc_index *in
         if (strncmp(uri, kinds[i].scheme, length) == 0 && (!uri[length] || uri[length] == ':'))
             return kinds[i].open(uri[length] ? uri + length + 1 : "", options ? options : &none, index, err);
     }
-    return lc_fail(err, LLMCACHE_SETTING, "setting index: \"%.60s\" is not one of flat:, faiss:", uri);
+    return lc_fail(err, LLMCACHE_SETTING, "setting index: \"%.60s\" is not one of flat:, faiss:, redis:", uri);
 }
 
 void lc_index_close(lc_index *index)

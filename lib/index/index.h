@@ -111,7 +111,7 @@ typedef struct lc_index_options {
 } lc_index_options;
 
 /*
- * Opens by URI: flat:, or faiss:<factory> (faiss_index.h). LLMCACHE_SETTING for another. `options` may be NULL for an
+ * Opens by URI: flat:, faiss:<factory> (faiss_index.h) or redis:<uri> (redis_index.h). LLMCACHE_SETTING for another. `options` may be NULL for an
  * index that is not shared. A server that cannot be reached does not keep an index from opening.
  */
 int lc_index_open(const char *uri, const lc_index_options *options, lc_index *index, llmcache_error *err);

@@ -8,6 +8,8 @@ typedef struct index_fixture {
     const char *uri;
     /* Of the k nearest, this part at least is found. 1: all of them, in their order. */
     double recall;
+    /* Of an index in a server, instead of `uri`: empties the server, which is started if need be. NULL: skip. */
+    const char *(*fresh)(void);
 } index_fixture;
 
 extern const index_fixture index_fixture_used;

@@ -16,6 +16,16 @@ static const char *program(void)
     return other && *other ? other : test_program("redis-server");
 }
 
+const char *test_redis8(void)
+{
+    const char *other = getenv("LLMCACHE_TEST_REDIS8_SERVER");
+    const char *ours = test_format("%s/redis8/redis-server", TEST_BUILD_ROOT);
+    const char *found = other && *other ? other : access(ours, X_OK) == 0 ? ours : NULL;
+    if (!found)
+        fprintf(stderr, "skipped: %s\n", TEST_NO_REDIS8);
+    return found;
+}
+
 int test_redis_installed(void)
 {
     return program() != NULL;
@@ -60,7 +70,8 @@ static void launch(test_redis *redis)
 {
     const char *argv[16];
     size_t count = 0;
-    for (const char *at = program(); *at && count < 14; at += strspn(at, " ")) {
+    const char *usual = redis->options.program;
+    for (const char *at = usual ? usual : program(); *at && count < 14; at += strspn(at, " ")) {
         size_t size = strcspn(at, " ");
         argv[count++] = test_format("%.*s", (int)size, at);
         at += size;
@@ -153,7 +164,7 @@ void test_redis_start(test_redis *redis, const test_redis_options *options)
 
 void test_redis_prepare(test_redis *redis, const test_redis_options *options)
 {
-    if (!program())
+    if (!program() && !(options && options->program))
         test_give_up("redis-server is not installed");
     *redis = (test_redis){.folder = test_folder()};
     if (options)

@@ -20,6 +20,8 @@ typedef struct test_redis_options {
                            test_redis_restart */
     int cluster; /* a node of a cluster: see redis_cluster_server.h */
     const char *config; /* more lines of configuration */
+    const char *program; /* another redis-server than the usual one, such as
+                            test_redis8() */
 } test_redis_options;
 
 typedef struct test_redis {
@@ -37,6 +39,11 @@ typedef struct test_redis {
 /* Is there a redis-server to start? If not, skip: cr_skip_test("redis-server is not
  * installed"). */
 int test_redis_installed(void);
+
+/* The program of a Redis 8, which has vector sets: what script/redis8 put below build/, or
+ * what LLMCACHE_TEST_REDIS8_SERVER names. NULL, with a line that says so: skip. */
+const char *test_redis8(void);
+#define TEST_NO_REDIS8 "there is no Redis 8 (script/redis8 fetches one)"
 
 /* NULL options: no password, TCP and the Unix socket. Returns when it answers. */
 void test_redis_start(test_redis *redis, const test_redis_options *options);
