@@ -21,11 +21,28 @@ static int check_ready(lc_redis_pool *pool, redisReply **replies, size_t count, 
     return 0;
 }
 
-static int exchange_on_new(lc_redis_pool *pool, const lc_redis_batch *batch, int64_t until_ms,
+static int exchange_once(lc_redis_pool *pool, const lc_redis_batch *batch, int64_t until_ms, int cancel_fd,
+                         redisReply **replies, lc_redis_conn **conn, llmcache_error *err)
+{
+    lc_redis_conn *fresh = NULL;
+    int rc = lc_redis_connect(pool->uri, until_ms, cancel_fd, &fresh, err);
+    if (!rc)
+        rc = lc_redis_exchange(fresh, batch, until_ms, replies, err);
+    if (rc)
+        lc_redis_disconnect(fresh);
+    else
+        *conn = fresh;
+    return rc;
+}
+
+/* One that breaks may have been killed alone, by a person or a proxy; when a second one breaks, it is the server. */
+static int exchange_on_new(lc_redis_pool *pool, const lc_redis_batch *batch, int64_t until_ms, int cancel_fd,
                            redisReply **replies, lc_redis_conn **conn, llmcache_error *err)
 {
-    int rc = lc_redis_connect(pool->uri, until_ms, -1, conn, err);
-    return rc ? rc : lc_redis_exchange(*conn, batch, until_ms, replies, err);
+    int rc = exchange_once(pool, batch, until_ms, cancel_fd, replies, conn, err);
+    if (rc == LLMCACHE_NETWORK)
+        rc = exchange_once(pool, batch, until_ms, cancel_fd, replies, conn, err);
+    return rc;
 }
 
 int lc_redis_pool_exchange(lc_redis_pool *pool, const lc_redis_batch *batch, int64_t until_ms,
@@ -45,7 +62,7 @@ int lc_redis_pool_exchange(lc_redis_pool *pool, const lc_redis_batch *batch, int
         lc_conn_pool_drop_idle(pool->conns);
     }
     if (!conn)
-        rc = exchange_on_new(pool, batch, until_ms, replies, &conn, err);
+        rc = exchange_on_new(pool, batch, until_ms, -1, replies, &conn, err);
     if (!rc)
         rc = check_ready(pool, replies, batch->count, err);
     if (!rc) {
@@ -68,9 +85,7 @@ static int reach(void *user, int64_t until_ms, int cancel_fd, void **conn, llmca
     lc_redis_conn *fresh = NULL;
     lc_redis_batch_init(&batch);
     LC_REDIS_ADD(&batch, lc_redis_text("PING"));
-    int rc = lc_redis_connect(pool->uri, until_ms, cancel_fd, &fresh, err);
-    if (!rc)
-        rc = lc_redis_exchange(fresh, &batch, until_ms, &reply, err);
+    int rc = exchange_on_new(pool, &batch, until_ms, cancel_fd, &reply, &fresh, err);
     if (!rc)
         rc = lc_redis_check(reply, pool->uri->name, err);
     lc_redis_batch_done(&batch);

@@ -32,6 +32,7 @@ typedef struct relay {
     atomic_int reset;      /* cut by a reset */
     atomic_int hold;       /* replies are kept back while set */
     atomic_int trickle;    /* one byte at a time, with pauses */
+    atomic_int kills;      /* so many connections end when they are used next */
 } relay;
 
 /* Passes replies on; 0 when the connection is to end. */
@@ -57,6 +58,15 @@ static int pass_back(relay *r, int server, int client, int *passed)
     return send(client, bytes, (size_t)got, MSG_NOSIGNAL) == got;
 }
 
+/* Is this connection one of those that end now? */
+static int is_killed(relay *r)
+{
+    int kills = atomic_load(&r->kills);
+    while (kills > 0 && !atomic_compare_exchange_weak(&r->kills, &kills, kills - 1))
+        ;
+    return kills > 0;
+}
+
 static void run_relay(void *user, int client, int nth)
 {
     relay *r = user;
@@ -67,7 +77,7 @@ static void run_relay(void *user, int client, int nth)
         poll(fds, 2, -1);
         if (fds[0].revents) {
             ssize_t got = recv(client, bytes, sizeof bytes, 0);
-            alive = got > 0 && send(server, bytes, (size_t)got, MSG_NOSIGNAL) == got;
+            alive = got > 0 && !is_killed(r) && send(server, bytes, (size_t)got, MSG_NOSIGNAL) == got;
         }
         if (alive && fds[1].revents)
             alive = pass_back(r, server, client, &passed);
@@ -125,6 +135,33 @@ Test(redis_relay, a_reply_cut_anywhere_is_an_error_never_a_wrong_answer)
     atomic_store(&between.pass_bytes, -1);
     cr_assert(test_wait_until(get_entry_from(&store, LLMCACHE_PART_PROMPT, entry, DEADLINE_MS, &err) == 0,
                               PATIENT_MS));
+}
+
+static int is_connected(void)
+{
+    llmcache_store_stats stats = {0};
+    store.ops.stats(store.self, &stats);
+    return stats.connected;
+}
+
+/* A kept connection dies, as many do when somebody kills them all, and the one that is made instead. */
+Test(redis_relay, a_new_connection_that_is_killed_loses_no_answer)
+{
+    llmcache_error err = {0};
+    cr_assert(test_wait_until(is_connected(), PATIENT_MS));
+    for (int i = 0; i < 5; i++) {
+        const llmcache_entry *entry = numbered_entry("default", i);
+        atomic_store(&between.kills, 2);
+        cr_assert_eq(put_entry_in(&store, entry, PATIENT_MS, &err), 0, "%s", err.message);
+        cr_assert_eq(atomic_load(&between.kills), 0);
+        cr_assert(is_connected());
+        cr_assert_eq(get_entry_from(&store, LLMCACHE_PART_PROMPT, entry, PATIENT_MS, &err), 0);
+    }
+    atomic_store(&between.kills, 1000);
+    cr_assert_eq(put_entry_in(&store, numbered_entry("default", 9), PATIENT_MS, &err), LLMCACHE_NETWORK);
+    cr_assert(!is_connected(), "a server on which none lives is lost");
+    atomic_store(&between.kills, 0);
+    cr_assert(test_wait_until(is_connected(), PATIENT_MS));
 }
 
 Test(redis_relay, a_write_cut_anywhere_says_so)
