@@ -70,6 +70,7 @@ class Engine:
     """What the story needs: where the store is, and how its engine dies and comes back."""
     index = "flat:"
     killing = "the engine is killed"
+    calls_at_once = 1  # to the model, for one question asked on all servers in one moment
 
     def __init__(self, folder):
         self.folder = folder
@@ -83,6 +84,7 @@ class Engine:
 class Sqlite(Engine):
     """One file; there is no engine to kill, so a server is killed in its place (see script/fleet)."""
     killing = None
+    calls_at_once = 16  # no leases: each server asks once
 
     def start(self):
         self.store = f"sqlite:{self.folder}/cache.db"
