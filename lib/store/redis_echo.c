@@ -114,10 +114,17 @@ int lc_redis_echoes_knows(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_
     return known;
 }
 
+static int is_nothing(const lc_redis_print *print)
+{
+    const lc_redis_print nothing = lc_redis_print_of("", 0);
+    return same(print, &nothing);
+}
+
 /*
  * A write that began after the report was heard will be reported after it, so this report needs no answer. While
  * a write is in flight only its own value is a sure sign: the one before it may stand there because the write
- * is still to come, or because somebody has undone it.
+ * is still to come, or because somebody has undone it. Nothing there is no sign of a removal of ours: somebody
+ * may have put something since, which was read, and have removed it again. To tell of it costs little.
  */
 static lc_redis_origin judge(const place *p, lc_redis_look look, const lc_redis_print *print)
 {
@@ -125,7 +132,7 @@ static lc_redis_origin judge(const place *p, lc_redis_look look, const lc_redis_
         return LC_REDIS_OURS;
     if (p->in_flight || look.in_flight)
         return LC_REDIS_UNSURE;
-    return p->has_done && same(&p->done, print) ? LC_REDIS_OURS : LC_REDIS_FOREIGN;
+    return p->has_done && same(&p->done, print) && !is_nothing(print) ? LC_REDIS_OURS : LC_REDIS_FOREIGN;
 }
 
 lc_redis_origin lc_redis_echoes_judge(lc_redis_echoes *echoes, lc_redis_word name,
@@ -133,9 +140,11 @@ lc_redis_origin lc_redis_echoes_judge(lc_redis_echoes *echoes, lc_redis_word nam
 {
     lc_redis_print hash = lc_redis_print_of(name.bytes, name.size);
     pthread_mutex_lock(&echoes->lock);
-    const place *p = place_of(echoes, &hash);
-    lc_redis_origin origin =
-        same(&p->name, &hash) ? judge(p, look, &print) : LC_REDIS_FOREIGN;
+    place *p = place_of(echoes, &hash);
+    int known = same(&p->name, &hash);
+    lc_redis_origin origin = known ? judge(p, look, &print) : LC_REDIS_FOREIGN;
+    if (known && origin == LC_REDIS_FOREIGN)
+        p->has_done = 0; /* what we wrote is over, and a like value later is not ours */
     pthread_mutex_unlock(&echoes->lock);
     return origin;
 }

@@ -66,13 +66,23 @@ Test(redis_echo, what_we_wrote_last_is_ours_and_anything_else_is_not)
     cr_assert_eq(judge(look(), "c"), LC_REDIS_FOREIGN);
 }
 
-Test(redis_echo, a_removal_of_ours_is_ours_until_we_write_again)
+Test(redis_echo, once_others_have_changed_it_the_like_of_ours_is_not_ours)
+{
+    sent("a");
+    done("a");
+    cr_assert_eq(judge(look(), "theirs"), LC_REDIS_FOREIGN);
+    cr_assert_eq(judge(look(), "a"), LC_REDIS_FOREIGN);
+}
+
+/* Others may have put something since, which was read, and have removed it. */
+Test(redis_echo, nothing_there_is_no_sign_of_a_removal_of_ours)
 {
     sent("a");
     done("a");
     sent("");
+    cr_assert_eq(judge(look(), ""), LC_REDIS_OURS, "it is under way, and memory is cleared behind it");
     done("");
-    cr_assert_eq(judge(look(), ""), LC_REDIS_OURS);
+    cr_assert_eq(judge(look(), ""), LC_REDIS_FOREIGN);
     sent("b");
     done("b");
     cr_assert_eq(judge(look(), ""), LC_REDIS_FOREIGN, "somebody removed b");
