@@ -169,6 +169,11 @@ static void keep(errand *e, lc_landing *landing, const lc_answer_facts *facts, s
     keep_stream(e, landing->entry);
     if (e->has_raw)
         lc_memory_cache_alias(cache->memory, e->raw, landing->entry, 0, e->form, 1);
+    if (!e->in_store) {
+        landing->why = "store";
+        lc_count_word(&cache->counts.not_stored, landing->why);
+        return;
+    }
     lc_count_add(&cache->counts.stored, 1);
     landing->stored = 1;
 }

@@ -1,6 +1,7 @@
 /*
  * Keeping an answer: the store first, then memory and index. A store that fails costs the answer its
- * permanence, never the caller the answer.
+ * permanence, never the caller the answer. Where others share the store, memory holds nothing that is not in it: nobody
+ * could remove that.
  */
 #include "ask/cache.h"
 
@@ -49,13 +50,18 @@ int lc_remember(llmcache *cache, lc_entry *entry, const char *shape, const float
         facts.embedder = cache->vector_space;
         parts = LLMCACHE_PART_BOTH;
     }
+    uint64_t generation = lc_memory_cache_generation(cache->memory, facts.space, facts.fingerprint);
     int64_t start_us = lc_mono_us();
     int code = cache->store.ops.put(cache->store.self, parts, &facts,
                                     cache->settings.store_write_timeout_ms, lc_error_or(err, &room));
     lc_count_step(&cache->counts, LC_STEP_STORE_PUT, lc_mono_us() - start_us);
     if (code)
         lc_count_add(&cache->counts.store_errors, 1);
-    lc_memory_cache_put(cache->memory, entry, UINT64_MAX);
+    if (code && cache->store.ops.watch) {
+        lc_memory_cache_remove(cache->memory, facts.space, facts.id);
+        return code;
+    }
+    lc_memory_cache_put_new(cache->memory, entry, generation);
     if (vector && lc_vectors_add(cache, &facts) && !code)
         lc_background_missed(cache, facts.space, facts.id);
     return code;

@@ -6,7 +6,8 @@
  *
  * Generations: each (namespace, id) falls into one of a few counters that only rise. A removal raises
  * the counter before it takes the shelf's lock, a put compares under that lock: so what was read from
- * the store before the removal either is not put, or is put before the removal finds it.
+ * the store before the removal either is not put, or is put before the removal finds it. A new answer raises
+ * it too, under the lock: what was read before it came is older.
  */
 #include "store/memory_cache.h"
 
@@ -197,7 +198,7 @@ static int place(lc_memory_cache *cache, lc_shelf *shelf, lc_entry *entry, uint6
     return 1;
 }
 
-int lc_memory_cache_put(lc_memory_cache *cache, lc_entry *entry, uint64_t generation)
+static int put(lc_memory_cache *cache, lc_entry *entry, uint64_t generation, int is_new)
 {
     size_t cost = lc_entry_cost(entry);
     if (!lc_shelves_reserve(&cache->shelves, cost)) {
@@ -208,13 +209,28 @@ int lc_memory_cache_put(lc_memory_cache *cache, lc_entry *entry, uint64_t genera
     lc_entry *old = NULL;
     lc_shelf *shelf = lc_shelves_lock(&cache->shelves, entry->facts.fingerprint);
     int kept = place(cache, shelf, entry, generation, &old);
+    /* What was read from the store meanwhile may be older. */
+    if (kept && is_new)
+        atomic_fetch_add(slot_of(cache, entry->facts.space, entry->facts.fingerprint), 1);
     /* A rendering may have come between; it comes under this lock. */
     size_t booked = kept ? lc_entry_cost(entry) : 0;
     lc_shelves_release(&cache->shelves, cost - booked);
     lc_shelf_unlock(shelf);
     lc_entry_unref(old);
     lc_shelves_trim(&cache->shelves);
+    return kept;
+}
+
+int lc_memory_cache_put(lc_memory_cache *cache, lc_entry *entry, uint64_t generation)
+{
+    put(cache, entry, generation, 0);
     return 0;
+}
+
+void lc_memory_cache_put_new(lc_memory_cache *cache, lc_entry *entry, uint64_t generation)
+{
+    if (!put(cache, entry, generation, 1))
+        lc_memory_cache_remove(cache, entry->facts.space, entry->facts.id);
 }
 
 /* ---- Aliases ----------------------------------------------------------------------------------- */

@@ -60,9 +60,15 @@ uint64_t lc_memory_cache_generation(lc_memory_cache *cache, const char *space,
 
 /*
  * Puts the entry under its fingerprint. An older answer there dies. `generation` as read before, or
- * UINT64_MAX for an entry that was just made here. Best effort: 0 also when it was not kept.
+ * UINT64_MAX for one that cannot have been removed since. Best effort: 0 also when it was not kept.
  */
 int lc_memory_cache_put(lc_memory_cache *cache, lc_entry *entry, uint64_t generation);
+
+/*
+ * The same for an entry that was just written to the store, `generation` as read before that. When something was
+ * removed or written meanwhile, it may have been this one, and nothing is kept under its id.
+ */
+void lc_memory_cache_put_new(lc_memory_cache *cache, lc_entry *entry, uint64_t generation);
 
 /*
  * Lets another digest lead to an entry (no-op when it is dead or has left). `form` is a small number

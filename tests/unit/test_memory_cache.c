@@ -275,6 +275,40 @@ Test(memory_cache, what_was_read_before_a_removal_is_not_kept)
     lc_memory_cache_free(cache);
 }
 
+/* The report of a removal may come before the writer has put its own answer into memory. */
+Test(memory_cache, what_was_removed_while_it_was_written_is_not_kept)
+{
+    lc_memory_cache *cache = new_cache(1 << 20);
+    lc_entry *entry = make(1, 1, 100, 0);
+    const unsigned char *digest = entry->facts.fingerprint;
+    uint64_t before = lc_memory_cache_generation(cache, "s", digest);
+    take(cache, "s", 1);
+    lc_memory_cache_put_new(cache, entry, before);
+    cr_assert_eq(found(cache, 1), -1);
+    before = lc_memory_cache_generation(cache, "s", digest);
+    lc_memory_cache_put_new(cache, entry, before);
+    cr_assert_eq(found(cache, 1), 1);
+    lc_entry_unref(entry);
+    lc_memory_cache_free(cache);
+}
+
+Test(memory_cache, what_was_read_before_a_write_is_not_kept)
+{
+    lc_memory_cache *cache = new_cache(1 << 20);
+    lc_entry *old = make(1, 1, 100, 0), *new = make(1, 2, 100, 0), *other = make(1, 3, 100, 0);
+    const unsigned char *digest = old->facts.fingerprint;
+    uint64_t before = lc_memory_cache_generation(cache, "s", digest);
+    lc_memory_cache_put_new(cache, new, before);
+    lc_memory_cache_put(cache, old, before);
+    cr_assert_eq(found(cache, 1), 2);
+    lc_memory_cache_put_new(cache, other, before);
+    cr_assert_eq(found(cache, 1), -1, "of two writes at once nobody here knows the last");
+    lc_entry_unref(old);
+    lc_entry_unref(new);
+    lc_entry_unref(other);
+    lc_memory_cache_free(cache);
+}
+
 Test(memory_cache, switched_off_it_neither_finds_nor_keeps)
 {
     lc_memory_cache *cache = new_cache(1 << 20);
