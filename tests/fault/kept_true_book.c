@@ -1,0 +1,236 @@
+/* Lists that only grow, under one lock. */
+#include "kept_true_book.h"
+
+#include "support.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct known_answer {
+    int topic, wording; /* of the question it was made for */
+    int known;
+    double kept_us;       /* known to be kept from here on, INFINITY: not known */
+    double gone_us[2];    /* exact, semantic: acknowledged to be removed */
+    const char *how[2];
+} known_answer;
+
+/* A time in which what is known of pairs was removed. */
+typedef struct goner {
+    double begun_us, acked_us;
+} goner;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
+static known_answer *answers;
+static book_serve *serves;
+static book_removal *removals;
+static double *looks;
+static size_t serve_count, serve_room, removal_count, removal_room, look_count, look_room;
+static double wrong_us[BOOK_TOPICS]; /* since when, INFINITY: never */
+static goner *goners;
+static size_t goner_count, goner_room;
+
+static void *grown(void *list, size_t count, size_t *room, size_t size)
+{
+    if (count < *room)
+        return list;
+    *room = *room ? *room * 2 : 1024;
+    list = realloc(list, *room * size);
+    if (!list)
+        test_give_up("no memory");
+    return list;
+}
+
+void book_open(void)
+{
+    answers = calloc(BOOK_ANSWERS, sizeof *answers);
+    if (!answers)
+        test_give_up("no memory");
+    for (int i = 0; i < BOOK_TOPICS; i++)
+        wrong_us[i] = INFINITY;
+}
+
+/* Lock held. */
+static known_answer *find(int number, int topic, int wording)
+{
+    if (number <= 0 || number >= BOOK_ANSWERS)
+        test_give_up("an answer with the number %d", number);
+    known_answer *answer = &answers[number];
+    if (!answer->known)
+        *answer = (known_answer){.topic = topic, .wording = wording, .known = 1, .kept_us = INFINITY,
+                                 .gone_us = {INFINITY, INFINITY}, .how = {"", ""}};
+    return answer;
+}
+
+static void goes(known_answer *answer, int part, double when_us, const char *how)
+{
+    if (when_us < answer->gone_us[part]) {
+        answer->gone_us[part] = when_us;
+        answer->how[part] = how;
+    }
+}
+
+void book_served(const book_serve *serve, double kept_us, double expires_us)
+{
+    pthread_mutex_lock(&lock);
+    known_answer *answer = find(serve->answer, serve->topic, serve->made_for);
+    if (kept_us > 0 && kept_us < answer->kept_us)
+        answer->kept_us = kept_us;
+    for (int part = 0; part < 2 && expires_us > 0; part++)
+        goes(answer, part, expires_us, "expired");
+    serves = grown(serves, serve_count, &serve_room, sizeof *serves);
+    serves[serve_count++] = *serve;
+    pthread_mutex_unlock(&lock);
+}
+
+void book_written(int number, int topic, int wording, double kept_us)
+{
+    pthread_mutex_lock(&lock);
+    find(number, topic, wording)->kept_us = kept_us;
+    pthread_mutex_unlock(&lock);
+}
+
+void book_removed(const book_removal *removal)
+{
+    pthread_mutex_lock(&lock);
+    removals = grown(removals, removal_count, &removal_room, sizeof *removals);
+    removals[removal_count++] = *removal;
+    pthread_mutex_unlock(&lock);
+}
+
+void book_wrong_pair(int topic, double acked_us)
+{
+    pthread_mutex_lock(&lock);
+    if (acked_us < wrong_us[topic])
+        wrong_us[topic] = acked_us;
+    pthread_mutex_unlock(&lock);
+}
+
+void book_pairs_gone(double begun_us, double acked_us)
+{
+    pthread_mutex_lock(&lock);
+    goners = grown(goners, goner_count, &goner_room, sizeof *goners);
+    goners[goner_count++] = (goner){begun_us, acked_us};
+    pthread_mutex_unlock(&lock);
+}
+
+void book_look(double late_ms)
+{
+    pthread_mutex_lock(&lock);
+    looks = grown(looks, look_count, &look_room, sizeof *looks);
+    looks[look_count++] = late_ms;
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---- Judging ---------------------------------------------------------------------------------------- */
+
+static void apply_removals(void)
+{
+    for (int number = 1; number < BOOK_ANSWERS; number++) {
+        known_answer *answer = &answers[number];
+        for (size_t i = 0; answer->known && i < removal_count; i++) {
+            const book_removal *r = &removals[i];
+            int meant = (r->topic < 0 || r->topic == answer->topic) &&
+                        (r->wording < 0 || r->wording == answer->wording);
+            if (!meant || answer->kept_us >= r->begun_us)
+                continue;
+            for (int part = 0; part < 2; part++)
+                if (r->parts & 1 << part)
+                    goes(answer, part, r->acked_us, r->how);
+        }
+    }
+}
+
+/* Since when the topic's pair was wrong as this was asked; INFINITY: it was not. */
+static double wrong_since(const book_serve *s)
+{
+    double since_us = wrong_us[s->topic];
+    for (size_t i = 0; i < goner_count; i++)
+        if (goners[i].acked_us >= since_us && goners[i].begun_us <= s->ended_us)
+            return INFINITY;
+    return since_us;
+}
+
+/* How late this was served, in microseconds; 0 or less: in time. */
+static double lateness(const book_serve *s, const char **how)
+{
+    const known_answer *answer = &answers[s->answer];
+    if (s->from == BOOK_FROM_MODEL || s->from == BOOK_FROM_SHARED) {
+        /* Whoever shares a call that is under way may get what was found for it. */
+        int part = answer->gone_us[0] > answer->gone_us[1] ? 0 : 1;
+        *how = answer->how[part];
+        return s->begun_us - answer->gone_us[part];
+    }
+    int part = s->from == BOOK_FROM_SEMANTIC;
+    double late_us = s->begun_us - answer->gone_us[part];
+    *how = answer->how[part];
+    if (answer->wording != s->wording && s->begun_us - wrong_since(s) > fmax(late_us, 0)) {
+        late_us = s->begun_us - wrong_since(s);
+        *how = "a wrong pair";
+    }
+    return late_us;
+}
+
+static void judge_one(const book_serve *s, double bound_ms, book_verdict *v)
+{
+    static const char *const sources[] = {"model", "exact", "semantic", "shared"};
+    const char *how = "";
+    double late_ms = lateness(s, &how) / 1000;
+    v->hits += s->from == BOOK_FROM_EXACT;
+    v->semantic += s->from == BOOK_FROM_SEMANTIC;
+    if (late_ms <= 0)
+        return;
+    v->late++;
+    v->over_a_second += late_ms > 1000;
+    v->over_bound += late_ms > bound_ms;
+    v->calm_late += s->calm;
+    if (late_ms > v->latest_ms || (s->calm && v->calm_late == 1)) {
+        v->latest_ms = fmax(v->latest_ms, late_ms);
+        snprintf(v->worst, sizeof v->worst,
+                 "answer %d (topic %d, wording %d, kept %.1f ms before) was served %.1f ms after it was gone (%s), by server "
+                 "%d as %s to wording %d, asked at %.1f ms, answered in %.1f ms%s",
+                 s->answer, s->topic, answers[s->answer].wording,
+                 (s->begun_us - answers[s->answer].kept_us) / 1000, late_ms, how, s->server,
+                 sources[s->from], s->wording, s->begun_us / 1000, (s->ended_us - s->begun_us) / 1000,
+                 s->calm ? ", after all had taken in a later change" : "");
+    }
+    if (getenv("LLMCACHE_KEPT_VERBOSE"))
+        fprintf(stderr, "late: answer %d topic %d %.1f ms, %s, server %d as %s, at %.1f%s\n", s->answer, s->topic,
+                late_ms, how, s->server, sources[s->from], s->begun_us / 1000, s->calm ? ", calm" : "");
+}
+
+void book_judge(double bound_ms, book_verdict *verdict)
+{
+    *verdict = (book_verdict){.serves = (int)serve_count, .removals = (int)removal_count};
+    pthread_mutex_lock(&lock);
+    apply_removals();
+    for (size_t i = 0; i < serve_count; i++)
+        judge_one(&serves[i], bound_ms, verdict);
+    pthread_mutex_unlock(&lock);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void book_looks_read(book_looks *out)
+{
+    pthread_mutex_lock(&lock);
+    *out = (book_looks){.count = (int)look_count};
+    if (look_count)
+        qsort(looks, look_count, sizeof *looks, by_size);
+    for (size_t i = 0; i < look_count; i++) {
+        out->late += looks[i] > 0;
+        out->over_a_second += looks[i] > 1000;
+    }
+    if (look_count) {
+        out->p50_ms = looks[look_count / 2];
+        out->p99_ms = looks[look_count * 99 / 100];
+        out->max_ms = looks[look_count - 1];
+    }
+    pthread_mutex_unlock(&lock);
+}
