@@ -181,11 +181,11 @@ static int keep_number(lc_settings *settings, int at, const char *value, llmcach
 
 /*
  * The URI with "***" for its secrets: what stands between the first colon of the user part and its @, and the values
- * of password and sslpassword behind the question mark. NULL in *shown when there is none.
+ * of password, sslpassword and sentinel_password behind the question mark. NULL in *shown when there is none.
  */
 static int hide_secrets(const char *uri, char **shown)
 {
-    static const char *const secrets[] = {"password=", "sslpassword="};
+    static const char *const secrets[] = {"password=", "sslpassword=", "sentinel_password="};
     lc_buffer out;
     const char *user = strstr(uri, "://");
     user = user ? user + 3 : uri;
@@ -200,7 +200,7 @@ static int hide_secrets(const char *uri, char **shown)
     lc_buffer_add(&out, rest, (size_t)(query - rest));
     while (*query) { /* at ?, & or # */
         size_t size = 1 + strcspn(query + 1, "&#"), shown_size = size;
-        for (int i = 0; i < 2; i++)
+        for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
             if (strncasecmp(query + 1, secrets[i], strlen(secrets[i])) == 0)
                 shown_size = 1 + strlen(secrets[i]);
         lc_buffer_add(&out, query, shown_size);

@@ -46,9 +46,8 @@ size_t lc_redis_cluster_nodes(lc_redis_cluster *cluster, lc_redis_address *addre
 /* Called whenever they may be others, by any thread; at most one, kept for the cluster's life. */
 void lc_redis_cluster_on_change(lc_redis_cluster *cluster, void (*changed)(void *user), void *user);
 
-/* A node's URI: with the login and the certificates of the cluster's. Free with lc_redis_cluster_uri_done. */
+/* A node's URI: with the login and the certificates of the cluster's. Free with lc_redis_uri_at_done. */
 int lc_redis_cluster_uri(const lc_redis_cluster *cluster, const lc_redis_address *address,
                          lc_redis_uri *uri);
-void lc_redis_cluster_uri_done(lc_redis_uri *uri);
 
 #endif

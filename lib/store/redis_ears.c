@@ -91,7 +91,7 @@ static void remove_ear(ear *e)
     lc_redis_watch_free(e->watch);
     if (e->pipe[0] >= 0)
         close(e->pipe[0]);
-    lc_redis_cluster_uri_done(&e->uri);
+    lc_redis_uri_at_done(&e->uri);
     lc_free(e);
 }
 

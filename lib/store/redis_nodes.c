@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { ASKED_MS = 10000 }; /* a slot that moves keeps its new home for as long after each ASK */
@@ -19,28 +18,7 @@ enum { ASKED_MS = 10000 }; /* a slot that moves keeps its new home for as long a
 int lc_redis_cluster_uri(const lc_redis_cluster *cluster, const lc_redis_address *address,
                          lc_redis_uri *uri)
 {
-    char name[LC_REDIS_HOST_SIZE + 32];
-    const lc_redis_uri *seed = &cluster->seeds->uris[0];
-    lc_redis_uri fresh = *seed; /* the login and the certificates are the seed's own */
-    snprintf(name, sizeof name, "%s://%s:%d", seed->target.tls ? "rediss" : "redis", address->host,
-             address->port);
-    fresh.host = lc_strdup(address->host);
-    fresh.name = lc_strdup(name);
-    fresh.target.host = fresh.host;
-    fresh.target.port = address->port;
-    if (!fresh.host || !fresh.name) {
-        lc_redis_cluster_uri_done(&fresh);
-        return LLMCACHE_MEMORY;
-    }
-    *uri = fresh;
-    return 0;
-}
-
-void lc_redis_cluster_uri_done(lc_redis_uri *uri)
-{
-    lc_free(uri->host);
-    lc_free(uri->name);
-    *uri = (lc_redis_uri){0};
+    return lc_redis_uri_at(&cluster->seeds->uris[0], address, uri);
 }
 
 static void free_node(lc_redis_node *node)
@@ -48,7 +26,7 @@ static void free_node(lc_redis_node *node)
     if (!node)
         return;
     lc_redis_pool_free(node->pool);
-    lc_redis_cluster_uri_done(&node->uri);
+    lc_redis_uri_at_done(&node->uri);
     lc_free(node);
 }
 

@@ -113,11 +113,6 @@ int lc_redis_units_read(const lc_redis_batch *batch, lc_redis_unit **units, size
 
 /* ---- Redirects ---------------------------------------------------------------------------------- */
 
-int lc_redis_same_address(const lc_redis_address *a, const lc_redis_address *b)
-{
-    return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
-
 /* 0 when it is no host and port. */
 static int set_address(const char *host, size_t size, long long port, const lc_redis_address *asked,
                        lc_redis_address *to)
@@ -126,15 +121,7 @@ static int set_address(const char *host, size_t size, long long port, const lc_r
         host = asked->host;
         size = strlen(host);
     }
-    if (size == 0 || size >= sizeof to->host || port < 1 || port > 65535)
-        return 0;
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)host[i] <= ' ' || strchr("@/\\?#[]", host[i]))
-            return 0;
-    lc_redis_address fresh = {.port = (int)port};
-    memcpy(fresh.host, host, size);
-    *to = fresh;
-    return 1;
+    return lc_redis_address_set(host, size, port, to);
 }
 
 /* Digits only, all of them; -1 otherwise. */

@@ -8,7 +8,7 @@
 
 #include "net/redis_wire.h"
 
-enum { LC_REDIS_SLOTS = 16384, LC_REDIS_HOST_SIZE = 254, LC_REDIS_MAX_NODES = 1024 };
+enum { LC_REDIS_SLOTS = 16384, LC_REDIS_MAX_NODES = 1024 };
 
 /* CRC16 (XMODEM) of the name, or of its hash tag: what stands in its first pair of { and }, unless that is nothing. */
 int lc_redis_slot_of(lc_redis_word name);
@@ -22,13 +22,6 @@ typedef struct lc_redis_unit {
 
 /* Free *units with lc_free. LLMCACHE_MEMORY, LLMCACHE_INVALID for what is no batch. */
 int lc_redis_units_read(const lc_redis_batch *batch, lc_redis_unit **units, size_t *count);
-
-typedef struct lc_redis_address {
-    char host[LC_REDIS_HOST_SIZE];
-    int port;
-} lc_redis_address;
-
-int lc_redis_same_address(const lc_redis_address *a, const lc_redis_address *b);
 
 typedef enum lc_redis_redirect {
     LC_REDIS_STAYS,

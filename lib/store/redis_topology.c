@@ -30,7 +30,7 @@ static void hang_up(lc_redis_cluster *cluster)
 {
     lc_redis_disconnect(cluster->conn);
     cluster->conn = NULL;
-    lc_redis_cluster_uri_done(&cluster->conn_uri);
+    lc_redis_uri_at_done(&cluster->conn_uri);
 }
 
 static int call(lc_redis_cluster *cluster, const lc_redis_address *address, int64_t until_ms,

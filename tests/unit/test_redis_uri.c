@@ -71,3 +71,62 @@ Test(redis_uri, a_socket_path_longer_than_the_kernel_takes_is_refused)
     llmcache_error err;
     cr_assert_eq(lc_redis_uri_read(text, &uri, &err), LLMCACHE_SETTING);
 }
+
+Test(redis_uri, takes_sentinels_apart)
+{
+    const struct {
+        const char *text, *name, *service, *user, *password, *sentinel_user, *sentinel_password;
+        size_t count;
+        int database, tls;
+    } cases[] = {
+        {"redis+sentinel://a/m", "redis+sentinel://a:26379/m", "m", "-", "-", "-", "-", 1, 0, 0},
+        {"redis+sentinel://a:1,[::1],b:3/my.master_-1/2", "redis+sentinel://a:1,::1:26379,b:3/my.master_-1/2",
+         "my.master_-1", "-", "-", "-", "-", 3, 2, 0},
+        {"rediss+sentinel://me:p%2Fw@a,b/m/", "rediss+sentinel://a:26379,b:26379/m", "m", "me", "p/w", "-", "-", 2, 0, 1},
+        {"redis+sentinel://:a@b/c,d@x/m?sentinel_password=s%26&db=3", "redis+sentinel://x:26379/m/3", "m", "-", "a@b/c,d",
+         "-", "s&", 1, 3, 0},
+        {"redis+sentinel://a,b/m?user=u&password=p&sentinel_user=su&sentinel_password=sp",
+         "redis+sentinel://a:26379,b:26379/m", "m", "u", "p", "su", "sp", 2, 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lc_redis_uri uri;
+        llmcache_error err;
+        cr_assert(lc_redis_is_sentinel(cases[i].text));
+        cr_assert_eq(lc_redis_uri_read(cases[i].text, &uri, &err), 0, "%s: %s", cases[i].text, err.message);
+        cr_assert_not_null(uri.sentinels);
+        cr_expect_eq(uri.sentinels->count, cases[i].count);
+        cr_expect_str_eq(uri.sentinels->service, cases[i].service);
+        cr_expect_str_eq(uri.name, cases[i].name);
+        cr_expect_str_eq(or_dash(uri.user), cases[i].user);
+        cr_expect_str_eq(or_dash(uri.password), cases[i].password);
+        cr_expect_eq(uri.database, cases[i].database);
+        cr_expect_null(uri.target.host);
+        lc_redis_uri_trust(&uri, "/ca");
+        for (size_t at = 0; at < uri.sentinels->count; at++) {
+            const lc_redis_uri *one = &uri.sentinels->uris[at];
+            cr_expect_str_eq(or_dash(one->user), cases[i].sentinel_user);
+            cr_expect_str_eq(or_dash(one->password), cases[i].sentinel_password);
+            cr_expect_eq(one->target.tls, cases[i].tls);
+            cr_expect_str_eq(one->target.host, one->host);
+            cr_expect_str_eq(one->target.ca_file, "/ca");
+        }
+        lc_redis_uri_done(&uri);
+    }
+}
+
+Test(redis_uri, refuses_other_sentinels_without_showing_a_password)
+{
+    const char *const cases[] = {
+        "redis+sentinel://", "redis+sentinel://a", "redis+sentinel://a/", "redis+sentinel://a,/m", "redis+sentinel://a,,b/m",
+        "redis+sentinel:///m", "redis+sentinel://secret@a:0/m", "redis+sentinel://secret@a/m/x",
+        "redis+sentinel://secret@a/m m", "redis+sentinel://secret@a/m/1/2", "redis+sentinel://secret@a/m#x",
+        "redis+sentinel://a/m?sentinel_user=secret", "redis+sentinel://a/m?x=secret", "redis+sentinel://a/m?user=secret",
+        "redis+sentinel://a/m?sentinel_password=secret%zz", "redis+sentinel://secret@a?/m",
+        "redis+sentinel://a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a/m", "redis://a?sentinel_password=secret"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lc_redis_uri uri = {0};
+        llmcache_error err;
+        cr_expect_eq(lc_redis_uri_read(cases[i], &uri, &err), LLMCACHE_SETTING, "%s", cases[i]);
+        cr_expect_null(strstr(err.message, "secret"), "%s", err.message);
+        cr_expect_null(uri.name);
+    }
+}

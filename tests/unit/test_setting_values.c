@@ -41,6 +41,8 @@ Test(setting_values, password_of_a_uri_is_not_shown)
     cr_assert_str_eq(shown_store("postgresql://h/d?user=u&password=pw&sslpassword=x&port=1"),
                      "postgresql://h/d?user=u&password=***&sslpassword=***&port=1");
     cr_assert_str_eq(shown_store("postgresql://u:a@h/d?Password=pw"), "postgresql://u:***@h/d?Password=***");
+    cr_assert_str_eq(shown_store("redis+sentinel://u:p@a,b:1/m?sentinel_user=s&sentinel_password=pw"),
+                     "redis+sentinel://u:***@a,b:1/m?sentinel_user=s&sentinel_password=***");
     cr_assert_str_eq(shown_store("unix:/tmp/r.sock?db=1"), "unix:/tmp/r.sock?db=1");
     cr_assert_str_eq(shown_store("redis://h:1/2?password="), "redis://h:1/2?password=");
     cr_assert_str_eq(shown_store("redis://me@h:6379"), "redis://me@h:6379");
