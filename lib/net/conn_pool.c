@@ -31,6 +31,7 @@ struct lc_conn_pool {
     void *idle[MAX_IDLE];
     size_t idle_count;
     int lost, ever_worked, closing;
+    int nudged; /* the next pause is none */
     char reason[LLMCACHE_MESSAGE_SIZE];
 };
 
@@ -118,6 +119,14 @@ void lc_conn_pool_lose(lc_conn_pool *pool, const llmcache_error *err)
     lc_conn_pool_drop_idle(pool);
 }
 
+void lc_conn_pool_nudge(lc_conn_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->nudged = 1;
+    pthread_cond_signal(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 static void find_again(lc_conn_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
@@ -166,7 +175,7 @@ static void wait_for_loss(lc_conn_pool *pool)
 static void pause_for(lc_conn_pool *pool, int64_t pause_ms)
 {
     struct timespec until = lc_mono_after(pause_ms);
-    while (!pool->closing && pool->lost &&
+    while (!pool->closing && pool->lost && !pool->nudged &&
            pthread_cond_clockwait(&pool->wake, &pool->lock, CLOCK_MONOTONIC, &until) == 0)
         ;
 }
@@ -205,6 +214,7 @@ static void *keep(void *user)
         wait_for_loss(pool);
         if (pool->closing)
             break;
+        pool->nudged = 0;
         pthread_mutex_unlock(&pool->lock);
         int rc = try_once(pool, &err);
         pthread_mutex_lock(&pool->lock);

@@ -48,6 +48,8 @@ void lc_conn_pool_give(lc_conn_pool *pool, void *conn);
 void lc_conn_pool_forget(lc_conn_pool *pool);
 /* The idle ones, as when one of them turned out to be dead. */
 void lc_conn_pool_drop_idle(lc_conn_pool *pool);
+/* The server may be there again, or elsewhere: it is tried at once if it is lost. */
+void lc_conn_pool_nudge(lc_conn_pool *pool);
 /* The server did not do its part, as err says: opens the switch. */
 void lc_conn_pool_lose(lc_conn_pool *pool, const llmcache_error *err);
 /* Errors of our own making (memory, size) say nothing about the server. */

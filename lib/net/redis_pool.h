@@ -7,7 +7,7 @@
 
 typedef struct lc_redis_pool lc_redis_pool;
 
-/* `uri` is borrowed for the pool's life. probe_ms: how long one try to reach a lost server may take. */
+/* `uri` is borrowed for the pool's life; with sentinels the Redis is the primary they name. probe_ms: how long one try to reach a lost server may take. */
 int lc_redis_pool_new(const lc_redis_uri *uri, int64_t probe_ms, lc_redis_pool **pool,
                       llmcache_error *err);
 /* No exchange may be under way. Does not wait for the network. */
@@ -24,6 +24,29 @@ void lc_redis_pool_cancel(lc_redis_pool *pool);
  */
 int lc_redis_pool_exchange(lc_redis_pool *pool, const lc_redis_batch *batch, int64_t until_ms,
                            redisReply **replies, llmcache_error *err);
+
+/*
+ * The same in two steps, so that several servers can be asked at once: each 0 of lc_redis_pool_begin is answered by one
+ * lc_redis_pool_finish. The batch is borrowed until then.
+ */
+typedef struct lc_redis_call {
+    const lc_redis_batch *batch;
+    int64_t until_ms;
+    lc_redis_conn *conn;
+    int kept;  /* the connection was there before */
+    int spare; /* new connections that may break */
+} lc_redis_call;
+
+int lc_redis_pool_begin(lc_redis_pool *pool, const lc_redis_batch *batch, int64_t until_ms,
+                        lc_redis_call *call, llmcache_error *err);
+int lc_redis_pool_finish(lc_redis_pool *pool, lc_redis_call *call, redisReply **replies,
+                         llmcache_error *err);
+
+/* A connection of the caller's own. With sentinels it is cut when another primary takes over, or the pool closes;
+ * without, its waits end when cancel_fd is readable. */
+int lc_redis_pool_connect(lc_redis_pool *pool, int64_t until_ms, int cancel_fd, lc_redis_conn **conn,
+                          llmcache_error *err);
+const char *lc_redis_pool_name(const lc_redis_pool *pool);
 
 /* A PING over a new connection, whatever is known; closes the switch if it works. */
 int lc_redis_pool_ping(lc_redis_pool *pool, int64_t until_ms, llmcache_error *err);

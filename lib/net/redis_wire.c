@@ -17,9 +17,11 @@ static const size_t word_max_bytes = (size_t)512 * 1024 * 1024;  /* what Redis a
 static const size_t reply_max_bytes = (size_t)640 * 1024 * 1024; /* of one reply not yet complete */
 
 struct lc_redis_conn {
-    const lc_redis_uri *uri;
+    char *name; /* of the Redis, for people */
     lc_link *link;
     redisReader *reader;
+    void *tag; /* its owner's, until `gone` takes it */
+    void (*gone)(void *tag);
 };
 
 /* ---- Batches ------------------------------------------------------------------------------------ */
@@ -105,6 +107,11 @@ int lc_redis_check(const redisReply *reply, const char *name, llmcache_error *er
                    (int)strcspn(reply->str, " "), reply->str);
 }
 
+int lc_redis_is_readonly(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "READONLY", 8) == 0;
+}
+
 int lc_redis_is_unready(const redisReply *reply)
 {
     return reply->type == REDIS_REPLY_ERROR &&
@@ -122,7 +129,7 @@ static int parse(lc_redis_conn *conn, redisReply **reply, llmcache_error *err)
     }
     if (conn->reader->err == REDIS_ERR_OOM)
         return lc_fail_memory(err);
-    return lc_fail(err, LLMCACHE_NETWORK, "%s does not speak as a Redis does", conn->uri->name);
+    return lc_fail(err, LLMCACHE_NETWORK, "%s does not speak as a Redis does", conn->name);
 }
 
 int lc_redis_receive(lc_redis_conn *conn, int64_t until_ms, redisReply **reply,
@@ -140,9 +147,9 @@ int lc_redis_receive(lc_redis_conn *conn, int64_t until_ms, redisReply **reply,
             return 0;
         }
         if (conn->reader->len > reply_max_bytes)
-            return lc_fail(err, LLMCACHE_TOO_LARGE, "%s sent too large a reply", conn->uri->name);
+            return lc_fail(err, LLMCACHE_TOO_LARGE, "%s sent too large a reply", conn->name);
         if (lc_mono_ms() > until_ms)
-            return lc_fail(err, LLMCACHE_TIMEOUT, "%s did not answer in time", conn->uri->name);
+            return lc_fail(err, LLMCACHE_TIMEOUT, "%s did not answer in time", conn->name);
         rc = lc_link_receive(conn->link, chunk, sizeof chunk, until_ms, &got, err);
         if (rc)
             return rc;
@@ -171,21 +178,27 @@ int lc_redis_send(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t unti
     return lc_link_send(conn->link, batch->bytes.data, batch->bytes.size, until_ms, err);
 }
 
-int lc_redis_exchange(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t until_ms,
-                      redisReply **replies, llmcache_error *err)
+int lc_redis_receive_all(lc_redis_conn *conn, size_t count, int64_t until_ms, redisReply **replies,
+                         llmcache_error *err)
 {
-    memset(replies, 0, batch->count * sizeof *replies);
-    int rc = lc_redis_send(conn, batch, until_ms, err);
-    for (size_t i = 0; i < batch->count && !rc; i++)
+    int rc = 0;
+    memset(replies, 0, count * sizeof *replies);
+    for (size_t i = 0; i < count && !rc; i++)
         rc = lc_redis_receive(conn, until_ms, &replies[i], err);
     if (rc)
-        lc_redis_free_replies(replies, batch->count);
+        lc_redis_free_replies(replies, count);
     return rc;
 }
 
-static int log_in(lc_redis_conn *conn, int64_t until_ms, llmcache_error *err)
+int lc_redis_exchange(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t until_ms,
+                      redisReply **replies, llmcache_error *err)
 {
-    const lc_redis_uri *uri = conn->uri;
+    int rc = lc_redis_send(conn, batch, until_ms, err);
+    return rc ? rc : lc_redis_receive_all(conn, batch->count, until_ms, replies, err);
+}
+
+static int log_in(lc_redis_conn *conn, const lc_redis_uri *uri, int64_t until_ms, llmcache_error *err)
+{
     lc_redis_batch batch;
     redisReply *replies[2];
     char number[16];
@@ -216,12 +229,12 @@ int lc_redis_connect(const lc_redis_uri *uri, int64_t until_ms, int cancel_fd,
     lc_redis_conn *fresh = lc_zalloc(sizeof *fresh);
     if (!fresh)
         return lc_fail_memory(err);
-    fresh->uri = uri;
+    fresh->name = lc_strdup(uri->name);
     fresh->reader = lc_redis_reader_new();
-    int rc = fresh->reader ? lc_link_open(&uri->target, until_ms, cancel_fd, &fresh->link, err)
-                           : lc_fail_memory(err);
+    int rc = fresh->name && fresh->reader ? lc_link_open(&uri->target, until_ms, cancel_fd, &fresh->link, err)
+                                          : lc_fail_memory(err);
     if (!rc)
-        rc = log_in(fresh, until_ms, err);
+        rc = log_in(fresh, uri, until_ms, err);
     if (rc) {
         lc_redis_disconnect(fresh);
         return rc;
@@ -237,5 +250,19 @@ void lc_redis_disconnect(lc_redis_conn *conn)
     if (conn->reader)
         redisReaderFree(conn->reader);
     lc_link_close(conn->link);
+    if (conn->gone)
+        conn->gone(conn->tag);
+    lc_free(conn->name);
     lc_free(conn);
+}
+
+void lc_redis_conn_set_tag(lc_redis_conn *conn, void *tag, void (*gone)(void *tag))
+{
+    conn->tag = tag;
+    conn->gone = gone;
+}
+
+void *lc_redis_conn_tag(const lc_redis_conn *conn)
+{
+    return conn->tag;
 }

@@ -48,10 +48,14 @@ int lc_redis_add(lc_redis_batch *batch, size_t count, const lc_redis_word *words
 
 typedef struct lc_redis_conn lc_redis_conn;
 
-/* Connects, logs in, selects the database. `uri` is borrowed for the connection's life. */
+/* Connects, logs in, selects the database. `uri` names a host or a socket, no sentinels. */
 int lc_redis_connect(const lc_redis_uri *uri, int64_t until_ms, int cancel_fd,
                      lc_redis_conn **conn, llmcache_error *err);
 void lc_redis_disconnect(lc_redis_conn *conn); /* accepts NULL */
+
+/* Something of the owner's that goes with the connection; `gone` takes it at its end. */
+void lc_redis_conn_set_tag(lc_redis_conn *conn, void *tag, void (*gone)(void *tag));
+void *lc_redis_conn_tag(const lc_redis_conn *conn);
 
 int lc_redis_send(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t until_ms,
                   llmcache_error *err);
@@ -59,6 +63,10 @@ int lc_redis_send(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t unti
 /* The next reply; an error of the server's is a reply like others. Free with lc_redis_reply_free. */
 int lc_redis_receive(lc_redis_conn *conn, int64_t until_ms, redisReply **reply,
                      llmcache_error *err);
+
+/* So many replies: all of them or, on failure, none. */
+int lc_redis_receive_all(lc_redis_conn *conn, size_t count, int64_t until_ms, redisReply **replies,
+                         llmcache_error *err);
 
 /* Sends the batch and receives as many replies: all of them or, on failure, none. */
 int lc_redis_exchange(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t until_ms,
@@ -70,5 +78,7 @@ int lc_redis_check(const redisReply *reply, const char *name, llmcache_error *er
 
 /* Does the reply say that the server is there but not ready for any command? */
 int lc_redis_is_unready(const redisReply *reply);
+/* That it is a replica, and takes no writes? */
+int lc_redis_is_readonly(const redisReply *reply);
 
 #endif

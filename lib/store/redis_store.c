@@ -103,7 +103,7 @@ static int watch(void *self, const llmcache_watch *listener, llmcache_error *err
     lc_redis_store *store = self;
     int rc = store->route.cluster
                  ? lc_redis_ears_new(&store->route, store->echoes, listener, &store->ears, err)
-                 : lc_redis_watch_new(&store->uri, &store->route, lc_redis_pool_cancel_fd(store->route.pool),
+                 : lc_redis_watch_new(NULL, &store->route, lc_redis_pool_cancel_fd(store->route.pool),
                                       store->echoes, listener, &store->watch, err);
     if (!rc) {
         store->listener = *listener;
@@ -147,7 +147,7 @@ static int start(lc_redis_store *store, const char *uri, const lc_store_options 
         store->ca_file = lc_strdup(options->ca_file);
         if (!store->ca_file)
             return lc_fail_memory(err);
-        store->uri.target.ca_file = store->ca_file;
+        lc_redis_uri_trust(&store->uri, store->ca_file);
         for (size_t i = 0; i < store->seeds.count; i++)
             store->seeds.uris[i].target.ca_file = store->ca_file;
     }

@@ -34,7 +34,7 @@ enum {
 #define CHANNEL "__redis__:invalidate"
 
 struct lc_redis_watch {
-    const lc_redis_uri *uri;
+    const lc_redis_uri *uri; /* NULL: of the route's pool */
     const lc_redis_route *route;
     lc_redis_echoes *echoes;
     int cancel_fd;
@@ -204,7 +204,7 @@ static int send_ping(lc_redis_conn *conn, llmcache_error *err)
     return rc;
 }
 
-/* Until the connection is lost. */
+/* Until the connection is lost, or cut since another primary took over. */
 static void listen(lc_redis_watch *watch, lc_redis_conn *conn)
 {
     llmcache_error err;
@@ -233,18 +233,26 @@ static int cancelled(const lc_redis_watch *watch, int wait_ms)
     return poll(&fd, 1, wait_ms) > 0;
 }
 
+static int connect_to(lc_redis_watch *watch, int64_t until_ms, lc_redis_conn **conn, llmcache_error *err)
+{
+    if (watch->uri)
+        return lc_redis_connect(watch->uri, until_ms, watch->cancel_fd, conn, err);
+    return lc_redis_pool_connect(watch->route->pool, until_ms, watch->cancel_fd, conn, err);
+}
+
 static void *follow(void *user)
 {
     lc_redis_watch *watch = user;
+    const char *name = watch->uri ? watch->uri->name : lc_redis_pool_name(watch->route->pool);
     int pause_ms = FIRST_PAUSE_MS;
     do {
         llmcache_error err;
         lc_redis_conn *conn = NULL;
         int64_t until_ms = lc_mono_ms() + CONNECT_MS;
-        int rc = lc_redis_connect(watch->uri, until_ms, watch->cancel_fd, &conn, &err);
+        int rc = connect_to(watch, until_ms, &conn, &err);
         int connected = rc == 0;
         if (connected)
-            rc = subscribe(conn, watch->uri->name, until_ms, &err);
+            rc = subscribe(conn, name, until_ms, &err);
         if (!rc) {
             watch->listener.trust(watch->listener.user);
             listen(watch, conn);

@@ -36,14 +36,15 @@ int lc_store_open(const char *uri, const lc_store_options *options, lc_store *st
         return lc_store_open_memory(options, store, err);
     if (strncmp(uri, "sqlite:", 7) == 0)
         return lc_store_open_sqlite(uri + 7, options, store, err);
-    if (strncmp(uri, "redis:", 6) == 0 || lc_redis_is_cluster(uri) || strncmp(uri, "rediss:", 7) == 0 ||
-        strncmp(uri, "unix:", 5) == 0)
+    if (strncmp(uri, "redis:", 6) == 0 || strncmp(uri, "rediss:", 7) == 0 ||
+        lc_redis_is_cluster(uri) || lc_redis_is_sentinel(uri) || strncmp(uri, "unix:", 5) == 0)
         return lc_store_open_redis(uri, options, store, err);
     if (strncmp(uri, "postgresql:", 11) == 0 || strncmp(uri, "postgres:", 9) == 0)
         return lc_store_open_postgres(uri, options, store, err);
     /* Never the URI itself: it may hold a password. */
     return lc_fail(err, LLMCACHE_SETTING,
                    "store: \"%.*s\" is not a kind of store; there are sqlite:, memory:, redis://, "
-                   "rediss://, redis+cluster://, rediss+cluster://, unix: and postgresql://",
+                   "rediss://, redis+cluster://, rediss+cluster://, redis+sentinel://, rediss+sentinel://, unix: "
+                   "and postgresql://",
                    (int)strcspn(uri, ":/@ "), uri);
 }

@@ -21,6 +21,7 @@ typedef struct lc_store_options {
 /*
  * Opens by URI: memory:, sqlite:[/path], redis://[user[:password]@]host[:port][/db], rediss://, unix:/path[?db=N],
  * redis+cluster://[user[:password]@]host[:port],host[:port]..., rediss+cluster://,
+ * redis+sentinel://[user[:password]@]host[:port],host[:port].../name[/db], rediss+sentinel://,
  * postgresql://[user[:password]@]host[:port]/database where libpq was there at build time.
  * LLMCACHE_SETTING for a bad URI (never shows a password).
  */

@@ -1,11 +1,14 @@
 /*
  * What a server says about its cluster: replies of any shape, as its map, as a redirect, as what it says of itself. Every slot
- * has an owner that is among the nodes, or none, and every address could be connected to.
+ * has an owner that is among the nodes, or none, and every address could be connected to. The same replies as a sentinel's;
+ * and the bytes as a URI.
  */
 #include "fuzz.h"
+#include "store/redis_seeds.h"
 #include "store/redis_slots.h"
 
 #include "base/memory.h"
+#include "net/redis_sentinel_reply.h"
 
 #include <string.h>
 
@@ -51,19 +54,56 @@ static void check_rest(const redisReply *reply)
     FUZZ_CHECK(own.size == 0 || !memchr(own.bytes, '\n', own.size));
 }
 
+static void check_sentinel(const redisReply *address, const redisReply *facts)
+{
+    lc_redis_word_of_sentinel word;
+    if (lc_redis_sentinel_read(address, facts, "s", "m", &word, NULL) == 0)
+        check_address(&word.address);
+    FUZZ_CHECK(!lc_redis_sentinel_concerns(facts, "m") || facts->elements == 3);
+    FUZZ_CHECK(!lc_redis_role_is_primary(facts) || facts->type == REDIS_REPLY_ARRAY);
+}
+
+/* As a whole URI, and behind the schemes that a fuzzer would have to guess. */
+static void check_uri(const uint8_t *data, size_t size)
+{
+    static const char *const schemes[] = {"", "redis://", "redis+sentinel://", "redis+cluster://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        lc_redis_uri uri;
+        lc_redis_seeds seeds;
+        lc_buffer text;
+        lc_buffer_init(&text, 0);
+        lc_buffer_text(&text, schemes[i]);
+        lc_buffer_add(&text, data, size);
+        if (text.data && lc_redis_uri_read(text.data, &uri, NULL) == 0) {
+            FUZZ_CHECK(uri.name && (!uri.sentinels || (uri.sentinels->count && *uri.sentinels->service)));
+            lc_redis_uri_done(&uri);
+        }
+        if (text.data && lc_redis_seeds_read(text.data, &seeds, NULL) == 0) {
+            FUZZ_CHECK(seeds.count && seeds.name);
+            lc_redis_seeds_done(&seeds);
+        }
+        lc_buffer_done(&text);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     redisReader *reader = lc_redis_reader_new();
     void *reply = NULL;
+    redisReply *before = NULL;
     if (!reader)
         return 0;
+    check_uri(data, size);
     redisReaderFeed(reader, (const char *)data, size);
     while (redisReaderGetReply(reader, &reply) == REDIS_OK && reply) {
         check_map(reply);
         check_rest(reply);
-        lc_redis_reply_free(reply);
+        check_sentinel(before ? before : reply, reply);
+        lc_redis_reply_free(before);
+        before = reply;
         reply = NULL;
     }
+    lc_redis_reply_free(before);
     redisReaderFree(reader);
     lc_redis_batch batch = {.count = size % 5};
     lc_redis_unit *units;

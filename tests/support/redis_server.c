@@ -33,8 +33,13 @@ int test_redis_installed(void)
 
 static void make_certificate(test_redis *redis)
 {
+    const test_redis *like = redis->options.tls_like;
     const char *key = test_format("%s/server.key", redis->folder);
-    redis->ca_file = test_format("%s/server.crt", redis->folder);
+    redis->ca_file = like ? like->ca_file : test_format("%s/server.crt", redis->folder);
+    if (like) {
+        test_write_text(key, test_read_file(test_format("%s/server.key", like->folder), NULL));
+        return;
+    }
     test_run_result made = test_run_line(
         "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
@@ -51,13 +56,17 @@ static const char *configuration(const test_redis *redis)
     const char *tls = "", *users = "";
     if (options->tls)
         tls = test_format("tls-port %d\ntls-cert-file %s\ntls-key-file %s/server.key\n"
-                          "tls-auth-clients no\n",
-                          redis->port, redis->ca_file, redis->folder);
+                          "tls-auth-clients no\ntls-ca-cert-file %s\n",
+                          redis->port, redis->ca_file, redis->folder, redis->ca_file);
     if (options->user)
         users = test_format("user default off\nuser %s on >%s ~* &* +@all\n",
                             options->user, options->password ? options->password : "");
     else if (options->password)
         users = test_format("requirepass %s\n", options->password);
+    if (options->sentinel)
+        return test_format("bind 127.0.0.1\n%s%s%sunixsocket %s\nunixsocketperm 700\ndir %s\n%s\n",
+                           port, tls, users, redis->socket, redis->folder,
+                           options->config ? options->config : "");
     return test_format(
         "bind 127.0.0.1\n%s%s%sunixsocket %s\nunixsocketperm 700\ndir %s\nsave \"\"\n"
         "appendonly %s\nappendfsync always\ndatabases 16\n%s\n",
@@ -71,12 +80,14 @@ static void launch(test_redis *redis)
     const char *argv[16];
     size_t count = 0;
     const char *usual = redis->options.program;
-    for (const char *at = usual ? usual : program(); *at && count < 14; at += strspn(at, " ")) {
+    for (const char *at = usual ? usual : program(); *at && count < 13; at += strspn(at, " ")) {
         size_t size = strcspn(at, " ");
         argv[count++] = test_format("%.*s", (int)size, at);
         at += size;
     }
     argv[count++] = test_format("%s/redis.conf", redis->folder);
+    if (redis->options.sentinel)
+        argv[count++] = "--sentinel";
     argv[count] = NULL;
     test_spawn(&redis->process, argv, NULL);
 }
@@ -233,6 +244,29 @@ static const char *as_text(const redisReply *reply)
     return all;
 }
 
+/* Words without spaces in them; NULL when the connection breaks. */
+static redisReply *do_line(redisContext *link, char *line)
+{
+    const char *words[64];
+    int count = 0;
+    for (char *rest = line, *word; count < 64 && (word = strtok_r(rest, " ", &rest));)
+        words[count++] = word;
+    return redisCommandArgv(link, count, words, NULL);
+}
+
+int test_redis_says(const test_redis *redis, const char *command, const char *what)
+{
+    char line[4096];
+    snprintf(line, sizeof line, "%s", command);
+    redisContext *link = try_connect(redis);
+    redisReply *reply = link ? do_line(link, line) : NULL;
+    const char *text = reply ? as_text(reply) : NULL;
+    freeReplyObject(reply);
+    if (link)
+        redisFree(link);
+    return text && strstr(text, what) != NULL;
+}
+
 const char *test_redis_command(const test_redis *redis, const char *format, ...)
 {
     char line[4096];
@@ -242,12 +276,8 @@ const char *test_redis_command(const test_redis *redis, const char *format, ...)
     va_end(arguments);
     if (size < 0 || (size_t)size >= sizeof line)
         test_give_up("command too long");
-    const char *words[64];
-    int count = 0;
-    for (char *rest = line, *word; count < 64 && (word = strtok_r(rest, " ", &rest));)
-        words[count++] = word;
     redisContext *link = test_redis_connect(redis);
-    redisReply *reply = redisCommandArgv(link, count, words, NULL);
+    redisReply *reply = do_line(link, line);
     if (!reply)
         test_give_up("redis: %s", link->errstr);
     const char *text = as_text(reply);

@@ -15,10 +15,12 @@ typedef struct test_redis_options {
     const char
         *user; /* an ACL user allowed everything; then the default user is switched off */
     int tls;   /* `port` speaks TLS, with a certificate for 127.0.0.1 and localhost */
+    const struct test_redis *tls_like; /* with tls: this one's certificate, so that they trust each other */
     int no_tcp;         /* only the Unix socket */
     int durable;        /* every write is on disk before its reply: data outlive
                            test_redis_restart */
     int cluster; /* a node of a cluster: see redis_cluster_server.h */
+    int sentinel; /* see redis_sentinel_server.h */
     const char *config; /* more lines of configuration */
     const char *program; /* another redis-server than the usual one, such as
                             test_redis8() */
@@ -65,5 +67,8 @@ redisContext *test_redis_connect(const test_redis *redis);
  * alive until the test ends. */
 const char *test_redis_command(const test_redis *redis, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Does the reply to the command contain the text? A server that cuts the connection says nothing. */
+int test_redis_says(const test_redis *redis, const char *command, const char *what);
 
 #endif

@@ -1,0 +1,29 @@
+/* A real Redis with two replicas and three sentinels for one test, gone with the test. */
+#ifndef TEST_REDIS_SENTINEL_SERVER_H
+#define TEST_REDIS_SENTINEL_SERVER_H
+
+#include "redis_server.h"
+
+enum { TEST_SENTINELS = 3, TEST_SENTINEL_NODES = 3 };
+
+typedef struct test_redis_sentinel {
+    test_redis nodes[TEST_SENTINEL_NODES]; /* 0 begins as primary, the others as its replicas */
+    test_redis sentinels[TEST_SENTINELS];
+    const char *hosts; /* host:port,host:port,host:port of the sentinels */
+    const char *uri;   /* redis+sentinel:// with all that is needed */
+} test_redis_sentinel;
+
+typedef struct test_redis_sentinel_options {
+    const char *user, *password;   /* of the Redis */
+    const char *sentinel_password; /* of the sentinels */
+    int tls;                       /* of both */
+    int unhurried; /* periods as in production: a primary that comes back is told of its successor some seconds later */
+} test_redis_sentinel_options;
+
+/* Returns once all know each other and the replicas follow. */
+void test_redis_sentinel_start(test_redis_sentinel *all, const test_redis_sentinel_options *options);
+
+/* The node that the sentinels of number `by` call the primary; -1 for none of them. */
+int test_redis_sentinel_primary(const test_redis_sentinel *all, int by);
+
+#endif
