@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "index/faiss_index.h"
 #include "index/flat_index.h"
+#include "index/postgres_index.h"
 #include "index/redis_index.h"
 
 #include <string.h>
@@ -27,6 +28,14 @@ int lc_faiss_open(const char *rest, const lc_index_options *options, lc_index *i
 }
 #endif
 
+#ifndef LC_HAS_POSTGRESQL
+int lc_postgres_index_open(const char *rest, const lc_index_options *options, lc_index *index, llmcache_error *err)
+{
+    return lc_fail(err, LLMCACHE_UNSUPPORTED,
+                   "setting index: this build is without PostgreSQL (build with libpq-dev and -Dpostgresql=enabled)");
+}
+#endif
+
 static const struct {
     const char *scheme;
     int (*open)(const char *rest, const lc_index_options *options, lc_index *index, llmcache_error *err);
@@ -34,6 +43,7 @@ static const struct {
     {"flat", open_flat},
     {"faiss", lc_faiss_open},
     {"redis", lc_redis_index_open},
+    {"pgvector", lc_postgres_index_open},
 };
 
 int lc_index_open(const char *uri, const lc_index_options *options, lc_index *index, llmcache_error *err)
@@ -44,7 +54,7 @@ int lc_index_open(const char *uri, const lc_index_options *options, lc_index *in
         if (strncmp(uri, kinds[i].scheme, length) == 0 && (!uri[length] || uri[length] == ':'))
             return kinds[i].open(uri[length] ? uri + length + 1 : "", options ? options : &none, index, err);
     }
-    return lc_fail(err, LLMCACHE_SETTING, "setting index: \"%.60s\" is not one of flat:, faiss:, redis:", uri);
+    return lc_fail(err, LLMCACHE_SETTING, "setting index: \"%.60s\" is not one of flat:, faiss:, redis:, pgvector:", uri);
 }
 
 void lc_index_close(lc_index *index)

@@ -34,6 +34,7 @@ struct lc_pg_link {
     int cancel_fd;
     uint64_t prepared[SLOTS]; /* a sum of the text, 0 for none */
     char refusal[CODE_SIZE];
+    int tag; /* the owner's */
 };
 
 /* ---- The place ------------------------------------------------------------------------------------- */
@@ -272,6 +273,16 @@ int lc_pg_pid(const lc_pg_link *link)
 int lc_pg_server(const lc_pg_link *link)
 {
     return PQserverVersion(link->conn);
+}
+
+int lc_pg_tag(const lc_pg_link *link)
+{
+    return link->tag;
+}
+
+void lc_pg_set_tag(lc_pg_link *link, int tag)
+{
+    link->tag = tag;
 }
 
 const char *lc_pg_refusal(const lc_pg_link *link)

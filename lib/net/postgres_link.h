@@ -32,6 +32,9 @@ int lc_pg_connect(lc_pg_place *place, int64_t until_ms, int cancel_fd, lc_pg_lin
 void lc_pg_disconnect(lc_pg_link *link); /* accepts NULL */
 int lc_pg_pid(const lc_pg_link *link);   /* of the server's process: who notifies */
 int lc_pg_server(const lc_pg_link *link); /* its version: 150004 for 15.4 */
+/* A number of the owner's, 0 at first. */
+int lc_pg_tag(const lc_pg_link *link);
+void lc_pg_set_tag(lc_pg_link *link, int tag);
 /* What the server last refused a statement with, "" if it never did. */
 const char *lc_pg_refusal(const lc_pg_link *link);
 

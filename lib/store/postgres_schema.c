@@ -39,6 +39,21 @@ static const char *const migrations[] = {
     " FOR EACH ROW WHEN (NEW.holder = '') EXECUTE FUNCTION llmcache_tell('8');"
     "CREATE TRIGGER llmcache_lease_tell_all AFTER TRUNCATE ON llmcache_lease"
     " FOR EACH STATEMENT EXECUTE FUNCTION llmcache_tell('8');",
+
+    /* Where the index pgvector: is in the same database, a record's vector goes with it. A vector that cannot be
+     * removed must not keep the record. */
+    "CREATE FUNCTION llmcache_forget_vectors() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE one record; BEGIN\n"
+    " IF to_regclass('llmcache_vectors') IS NULL THEN RETURN NULL; END IF;\n"
+    " FOR one IN SELECT name FROM llmcache_vectors WHERE dimension > 0 LOOP BEGIN\n"
+    " IF TG_OP = 'TRUNCATE' THEN EXECUTE format('DELETE FROM %I', one.name);\n"
+    " ELSE EXECUTE format('DELETE FROM %I v USING gone g WHERE v.space = g.space AND"
+    " v.fingerprint = g.fingerprint', one.name); END IF;\n"
+    " EXCEPTION WHEN undefined_table OR insufficient_privilege THEN NULL; END; END LOOP; RETURN NULL;\n"
+    " EXCEPTION WHEN undefined_table OR insufficient_privilege THEN RETURN NULL; END $$;"
+    "CREATE TRIGGER llmcache_embed_forget AFTER DELETE ON llmcache_embed REFERENCING OLD TABLE AS gone"
+    " FOR EACH STATEMENT EXECUTE FUNCTION llmcache_forget_vectors();"
+    "CREATE TRIGGER llmcache_embed_forget_all AFTER TRUNCATE ON llmcache_embed"
+    " FOR EACH STATEMENT EXECUTE FUNCTION llmcache_forget_vectors();",
 };
 
 static const lc_pg_schema schema = {

@@ -10,6 +10,8 @@ typedef struct index_fixture {
     double recall;
     /* Of an index in a server, instead of `uri`: empties the server, which is started if need be. NULL: skip. */
     const char *(*fresh)(void);
+    /* Long tests are so many times shorter over a slow one; 0: not. */
+    unsigned shorter;
 } index_fixture;
 
 extern const index_fixture index_fixture_used;

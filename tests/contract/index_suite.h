@@ -12,6 +12,10 @@
 
 lc_index open_index(void);
 lc_index_stats stats_of(const lc_index *index);
+/* The same, counted anew by an index that does not count all the time. */
+lc_index_stats counts_of(const lc_index *index);
+/* How many times a long test does it, over this index. */
+uint64_t times(uint64_t usual);
 /* Waits until the index has put in order what it does on its own time. */
 void settle(const lc_index *index);
 

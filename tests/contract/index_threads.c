@@ -16,8 +16,8 @@ static int finds(const lc_index *index, uint64_t partition, uint64_t number)
 
 /* ---- Rows that move -------------------------------------------------------------------------------------- */
 
-#define FIXED 10000 /* several slices, so that searches let go of the lock in between */
-#define LOOSE 8000
+#define FIXED times(10000) /* several slices, so that searches let go of the lock in between */
+#define LOOSE times(8000)
 
 typedef struct crowd {
     lc_index index;
@@ -75,7 +75,7 @@ Test(index_threads, searches_stay_exact_while_rows_move)
 /* ---- Everything at once ---------------------------------------------------------------------------------- */
 
 #define THREADS 16
-#define EACH    400
+#define EACH    times(400)
 
 typedef struct worker {
     const lc_index *index;
@@ -127,7 +127,7 @@ Test(index_threads, sixteen_add_search_remove_and_sweep_at_once)
         left += (uint64_t)stays;
     }
     cr_assert_gt(left, 0u);
-    cr_assert_eq(stats_of(&index).records, 0u);
-    cr_assert_eq(stats_of(&index).partitions, 0u);
+    cr_assert_eq(counts_of(&index).records, 0u);
+    cr_assert_eq(counts_of(&index).partitions, 0u);
     lc_index_close(&index);
 }
