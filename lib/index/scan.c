@@ -1,50 +1,19 @@
-/* Picks the form of the scan: by the CPU's own word, not by ifunc, which no test could override. */
+/* Picks the form of the scan. */
 #include "index/scan.h"
 
-#if LC_SCAN_NEON && defined(__linux__)
-#include <sys/auxv.h>
-#endif
-
-#if defined(__x86_64__)
-static int has_avx512(void)
-{
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
-}
-
-static int has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-#elif LC_SCAN_NEON
-static int has_dot_product(void)
-{
-#if defined(__linux__)
-    return (getauxval(AT_HWCAP) & (1UL << 20)) != 0; /* HWCAP_ASIMDDP */
-#elif defined(__APPLE__)
-    return 1;
-#else
-    return 0;
-#endif
-}
-#endif
-
-static int always(void)
-{
-    return 1;
-}
+#include "base/cpu.h"
 
 static const struct {
     const lc_scan *form;
     int (*runs_here)(void);
 } forms[] = {
 #if defined(__x86_64__)
-    {&lc_scan_avx512, has_avx512},
-    {&lc_scan_avx2, has_avx2},
+    {&lc_scan_avx512, lc_cpu_has_avx512},
+    {&lc_scan_avx2, lc_cpu_has_avx2},
 #elif LC_SCAN_NEON
-    {&lc_scan_neon, has_dot_product},
+    {&lc_scan_neon, lc_cpu_has_dot_product},
 #endif
-    {&lc_scan_plain, always},
+    {&lc_scan_plain, lc_cpu_always},
 };
 
 const lc_scan *lc_scan_at(size_t position)
