@@ -3,17 +3,42 @@
 
 #include <stdio.h>
 
-static int print_metrics(cli_session *cli, llmcache_format format)
+static int count_one(void *user, const llmcache_entry *record)
+{
+    ++*(unsigned long long *)user;
+    return 0;
+}
+
+/* In the store: this process has only just begun to load them into its index. */
+static unsigned long long count_records(cli_session *cli)
+{
+    const llmcache_filter records = {.struct_size = sizeof records, .records = 2};
+    unsigned long long count = 0;
+    llmcache_each(cli->cache, &records, count_one, &count, NULL);
+    return count;
+}
+
+static int print_prometheus(cli_session *cli)
 {
     llmcache_error err;
     char *text;
-    if (llmcache_metrics(cli->cache, format, &text, &err))
+    if (llmcache_metrics(cli->cache, LLMCACHE_PROMETHEUS, &text, &err))
         return cli_fail(cli, &err);
     fputs(text, stdout);
-    if (format == LLMCACHE_JSON)
-        putchar('\n');
     llmcache_free(text);
     return CLI_OK;
+}
+
+static int print_stats(cli_session *cli)
+{
+    llmcache_error err;
+    char *text;
+    if (llmcache_metrics(cli->cache, LLMCACHE_JSON, &text, &err))
+        return cli_fail(cli, &err);
+    json_t *stats = json_loads(text, JSON_ALLOW_NUL, NULL);
+    llmcache_free(text);
+    json_object_set_new(stats, "records", json_integer((json_int_t)count_records(cli)));
+    return print_json(stats);
 }
 
 static void print_bytes(const cli_session *cli, const char *name, uint64_t bytes)
@@ -69,21 +94,6 @@ static void print_note(cli_session *cli)
     json_decref(lint);
 }
 
-static int count_one(void *user, const llmcache_entry *record)
-{
-    ++*(unsigned long long *)user;
-    return 0;
-}
-
-/* In the store: this process has only just begun to load them into its index. */
-static unsigned long long count_records(cli_session *cli)
-{
-    const llmcache_filter records = {.struct_size = sizeof records, .records = 2};
-    unsigned long long count = 0;
-    llmcache_each(cli->cache, &records, count_one, &count, NULL);
-    return count;
-}
-
 static int run(cli_session *cli)
 {
     llmcache_counters c;
@@ -92,9 +102,9 @@ static int run(cli_session *cli)
     if (code)
         return code;
     if (cli_value(cli, "prometheus"))
-        return print_metrics(cli, LLMCACHE_PROMETHEUS);
+        return print_prometheus(cli);
     if (cli->json)
-        return print_metrics(cli, LLMCACHE_JSON);
+        return print_stats(cli);
 
     llmcache_stats(cli->cache, &c, sizeof c);
     print_fact(cli, "store", "%s", cli_setting(cli, "store"));

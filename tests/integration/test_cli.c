@@ -226,6 +226,10 @@ Test(cli, stats_counts_what_can_be_found_by_meaning)
     cr_assert_eq(run_with(NULL, environment, "ask", "one", NULL).status, 0);
     const char *text = run_with(NULL, environment, "stats", NULL).out;
     cr_expect_not_null(strstr(text, "searchable by meaning      1\n"), "%s", text);
+    for (int i = 0; i < 5; i++) { /* however much of it this process has loaded by then */
+        const char *json = run_with(NULL, environment, "stats", "--json", NULL).out;
+        cr_expect_eq(json_integer_value(json_object_get(test_json(json), "records")), 1, "%s", json);
+    }
 }
 
 Test(cli, stats_health_index_doctor)
