@@ -33,6 +33,7 @@ static const struct reason {
     {"no-embedder", "no embedder is configured"},
     {"index-loading", "the index is still being loaded"},
     {"unsuited-text", "the encoder cannot judge this text: too long, or signs it does not know"},
+    {"memory", "there was no memory to judge it"},
     {"embedder", "the embedder failed"},
     {"index", "the search failed"},
     {"no-candidate", "no kept question shares model, system prompt and settings"},

@@ -205,7 +205,8 @@ const char *lc_unsuited(const lc_job *job)
         return job->question.why_not ? job->question.why_not : "not-text";
     if (memchr(job->question.text, '\0', job->question.text_size))
         return "nul"; /* rules and records see texts up to their NUL */
-    return lc_is_about_now(job) ? "volatile" : NULL;
+    int about_now = lc_volatile(job->question.text, job->question.text_size, NULL);
+    return about_now < 0 ? "memory" : about_now ? "volatile" : NULL;
 }
 
 const char *lc_not_matchable(const lc_job *job)

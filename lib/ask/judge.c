@@ -108,7 +108,7 @@ static int look(const llmcache *cache, const char *whose, lc_token_states *state
                    : lc_local_states_for(cache->embedder.self, whose, read.data, states, NULL);
     lc_buffer_done(&read);
     if (code)
-        return LLMCACHE_EMBEDDER;
+        return code == LLMCACHE_MEMORY ? code : LLMCACHE_EMBEDDER;
     side->ids = states->ids;
     side->is_word = states->is_word;
     side->states = states->states;
@@ -124,11 +124,13 @@ int lc_decide_with_states(const llmcache *cache, const char *whose, lc_side *ask
                           double similarity, const lc_policy *policy, lc_verdict *verdict)
 {
     lc_token_states *both = lc_zalloc_array(2, sizeof *both);
-    int serve = 0;
-    if (both && !look(cache, whose, &both[0], asked) && !look(cache, whose, &both[1], kept))
+    int code = both ? look(cache, whose, &both[0], asked) : LLMCACHE_MEMORY, serve = 0;
+    if (!code)
+        code = look(cache, whose, &both[1], kept);
+    if (!code)
         serve = lc_decide(asked, kept, similarity, policy, verdict) == 0 && verdict->serve;
     else
-        *verdict = (lc_verdict){.why = "states", .similarity = similarity};
+        *verdict = (lc_verdict){.why = code == LLMCACHE_MEMORY ? "memory" : "states", .similarity = similarity};
     for (int i = 0; both && i < 2; i++)
         lc_token_states_done(&both[i]);
     lc_free(both);

@@ -150,6 +150,9 @@ static int judge_one(group *g, side *asked, side *kept, lc_judged *judged, llmca
     int serve = job->question.text && text &&
                 lc_judge_text(job, text, judged->similarity, 1, &judged->verdict);
     const char *why = stopped_before(asked, kept);
+    /* A pair that is not served for that would be counted as one that must not be. */
+    if (strcmp(why ? why : judged->verdict.why, "memory") == 0)
+        return lc_fail_memory(err);
     if (memcmp(job->fingerprint, kept->ask.job.fingerprint, sizeof job->fingerprint) == 0) {
         judged->served = 1;
         judged->source = LLMCACHE_SOURCE_EXACT;
