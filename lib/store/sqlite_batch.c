@@ -120,6 +120,8 @@ static int run_job(lc_sqlite_connection *connection, lc_sqlite_job *job)
     case LC_WORK_SWEEP:
         for (size_t p = 0; p < PARTS && rc == SQLITE_OK; p++)
             rc = sweep(connection, job, parts[p]);
+        if (rc == SQLITE_OK)
+            rc = lc_sqlite_sweep_leases(connection);
         break;
     case LC_WORK_DROP:
         rc = remove_row(connection, job);
@@ -128,6 +130,10 @@ static int run_job(lc_sqlite_connection *connection, lc_sqlite_job *job)
         /* Rewriting a number in place is a real write that changes nothing. */
         rc = sqlite3_exec(connection->db, "UPDATE totals SET rows = rows WHERE part = 1", NULL, NULL,
                           NULL);
+        break;
+    case LC_WORK_LEASE:
+    case LC_WORK_RELEASE:
+        rc = lc_sqlite_run_lease(connection, job);
         break;
     }
     return rc;

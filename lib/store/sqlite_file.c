@@ -230,6 +230,11 @@ static const char *const steps[] = {
     INDEXES("observation_cache") WATCH("observation_cache", "4"),
 
     "ALTER TABLE prompt_cache ADD COLUMN shape TEXT NOT NULL DEFAULT '';",
+
+    "CREATE TABLE lease(fingerprint BLOB NOT NULL, space TEXT NOT NULL, lane INTEGER NOT NULL,"
+    " holder TEXT NOT NULL, until_ms INTEGER NOT NULL, PRIMARY KEY(fingerprint, space, lane));"
+    "CREATE TRIGGER lease_given_up AFTER UPDATE ON lease WHEN NEW.holder = '' BEGIN"
+    " INSERT INTO changes(part, space, fingerprint) VALUES(8, NEW.space, NEW.fingerprint); END;",
 };
 
 /* The file's version; an error when it is not ours to touch. */

@@ -96,7 +96,7 @@ int lc_sqlite_submit(lc_sqlite *self, lc_sqlite_job *job, int64_t deadline_ms, u
         code = job->err.code;
     }
     if (!code && removed)
-        *removed = job->removed;
+        *removed = job->work == LC_WORK_LEASE ? (uint64_t)job->others_ms : job->removed;
     lc_sqlite_job_free(job);
     return code;
 }

@@ -27,6 +27,10 @@ enum lc_sqlite_statement {
     LC_SQL_PRUNE,       /* lines up to a number, how many at most */
     LC_SQL_PAGES,       /* of the file */
     LC_SQL_FREE_PAGES,
+    LC_SQL_LEASE_LOOK,  /* fingerprint, space, lane */
+    LC_SQL_LEASE_SET,   /* and holder, until */
+    LC_SQL_LEASE_DROP,
+    LC_SQL_LEASE_SWEEP, /* now */
     LC_SQL_COUNT
 };
 

@@ -165,8 +165,8 @@ static int take_row(lc_sqlite *self, lc_sqlite_connection *connection, sqlite3_s
     return 0;
 }
 
-static int get(void *user_self, int part, const llmcache_key *key, int64_t now_ms, int64_t deadline_ms,
-               llmcache_entry_fn fn, void *user, llmcache_error *err)
+int lc_sqlite_get(void *user_self, int part, const llmcache_key *key, int64_t now_ms, int64_t deadline_ms,
+                  llmcache_entry_fn fn, void *user, llmcache_error *err)
 {
     lc_sqlite *self = user_self;
     lc_sqlite_connection *connection;
@@ -210,8 +210,7 @@ static int put(void *user_self, int parts, const llmcache_entry *entry, int64_t 
     return lc_sqlite_submit(user_self, job, deadline_ms, NULL, err);
 }
 
-/* Copies the keys with their namespaces into one allocation; NULL: no memory. */
-static llmcache_key *copy_keys(const llmcache_key *keys, size_t count, size_t *bytes)
+llmcache_key *lc_sqlite_copy_keys(const llmcache_key *keys, size_t count, size_t *bytes)
 {
     size_t size;
     if (__builtin_mul_overflow(count, sizeof *keys, &size))
@@ -238,7 +237,7 @@ static int remove_keys(void *user_self, int parts, const llmcache_key *keys, siz
     lc_sqlite_job *job = lc_sqlite_job_new(LC_WORK_REMOVE, parts, err);
     if (!job)
         return LLMCACHE_MEMORY;
-    job->keys = copy_keys(keys, count, &job->bytes);
+    job->keys = lc_sqlite_copy_keys(keys, count, &job->bytes);
     job->key_count = count;
     if (!job->keys) {
         lc_sqlite_job_free(job);
@@ -391,9 +390,10 @@ int lc_store_open_sqlite(const char *path, const lc_store_options *options, lc_s
                          llmcache_error *err)
 {
     static const llmcache_store_ops ops = {
-        .version = LLMCACHE_BACKEND_VERSION, .name = "sqlite", .get = get, .put = put,
+        .version = LLMCACHE_BACKEND_VERSION, .name = "sqlite", .get = lc_sqlite_get, .put = put,
         .remove = remove_keys, .each = lc_sqlite_each, .sweep = sweep, .ping = ping, .stats = stats,
-        .watch = watch, .close = close_store, .each_vector = lc_sqlite_each_vector};
+        .watch = watch, .close = close_store, .each_vector = lc_sqlite_each_vector,
+        .lease = lc_sqlite_lease, .release = lc_sqlite_release};
     if (!sqlite3_threadsafe())
         return lc_fail(err, LLMCACHE_UNSUPPORTED, "sqlite: the library was built without threads");
     lc_sqlite *self = new_state(options);

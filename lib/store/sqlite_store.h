@@ -4,6 +4,7 @@
  *   sqlite_store.c   the operations and the state
  *   sqlite_walk.c    going over all rows
  *   sqlite_queue.c   changes waiting to be made, and waiting for them
+ *   sqlite_lease.c   leases
  *   sqlite_batch.c   many changes in one transaction
  *   sqlite_writer.c  the one thread that writes; it also opens and mends the file
  *   sqlite_keeper.c  one thread that looks what other processes changed, and moves the WAL into the file
@@ -22,7 +23,7 @@
 
 #include <pthread.h>
 
-enum lc_sqlite_work { LC_WORK_PUT, LC_WORK_REMOVE, LC_WORK_SWEEP, LC_WORK_DROP, LC_WORK_PING };
+enum lc_sqlite_work { LC_WORK_PUT, LC_WORK_REMOVE, LC_WORK_SWEEP, LC_WORK_DROP, LC_WORK_PING, LC_WORK_LEASE, LC_WORK_RELEASE };
 
 /* Rows there are, and the size of the file. */
 typedef struct lc_sqlite_totals {
@@ -36,16 +37,20 @@ typedef struct lc_sqlite_job {
     enum lc_sqlite_work work;
     int parts;
     lc_entry *entry;    /* PUT: a copy of its own */
-    llmcache_key *keys; /* REMOVE: one allocation with their namespaces */
+    llmcache_key *keys; /* REMOVE, LEASE, RELEASE: one allocation with their namespaces */
     size_t key_count;
     lc_sqlite_row row;  /* DROP */
     int64_t now_ms;     /* SWEEP */
+    char holder[64];    /* LEASE, RELEASE */
+    int lane, renew;
+    int64_t lease_ms;   /* RELEASE: how long it stays given up */
     int64_t until_ms;   /* monotonic: when its caller gives up */
     size_t bytes;       /* held by it */
     int abandoned;      /* its caller has left: who finishes it frees it */
     int finished;
     pthread_cond_t done;
     uint64_t removed;   /* the outcome */
+    int64_t others_ms;  /* that of LEASE */
     llmcache_error err; /* code 0 for success */
 } lc_sqlite_job;
 
@@ -107,6 +112,12 @@ void lc_sqlite_report(lc_sqlite *self, const lc_sqlite_connection *connection, i
 /* The store's reason, or a wish to try again; lock held. */
 int lc_sqlite_not_ready(lc_sqlite *self, llmcache_error *err);
 
+int lc_sqlite_get(void *self, int part, const llmcache_key *key, int64_t now_ms, int64_t deadline_ms,
+                  llmcache_entry_fn fn, void *user, llmcache_error *err); /* as in llmcache_store_ops */
+
+/* Copies the keys with their namespaces into one allocation; NULL: no memory. */
+llmcache_key *lc_sqlite_copy_keys(const llmcache_key *keys, size_t count, size_t *bytes);
+
 /* ---- sqlite_walk.c ----------------------------------------------------------------------------- */
 
 /* As in llmcache_store_ops. */
@@ -120,7 +131,8 @@ int lc_sqlite_each_vector(void *self, int64_t now_ms, llmcache_entry_fn fn, void
 lc_sqlite_job *lc_sqlite_job_new(enum lc_sqlite_work work, int parts, llmcache_error *err);
 void lc_sqlite_job_free(lc_sqlite_job *job);
 
-/* Gives the job to the writer and waits for its outcome, at most deadline_ms; takes it over. */
+/* Gives the job to the writer and waits for its outcome, at most deadline_ms; takes it over. *removed receives a
+ * LEASE's others_ms. */
 int lc_sqlite_submit(lc_sqlite *self, lc_sqlite_job *job, int64_t deadline_ms, uint64_t *removed,
                      llmcache_error *err);
 /* The same without waiting. */
@@ -139,6 +151,17 @@ lc_sqlite_batch lc_sqlite_take_batch(lc_sqlite *self);
 
 /* Tells all who wait for these jobs how it went; lock held. */
 void lc_sqlite_complete(lc_sqlite *self, lc_sqlite_job *job, int rc);
+
+/* ---- sqlite_lease.c ---------------------------------------------------------------------------- */
+
+int lc_sqlite_lease(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t deadline_ms,
+                    int64_t *others_ms, llmcache_error *err);
+int lc_sqlite_release(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t given_up_ms,
+                      int64_t deadline_ms, llmcache_error *err);
+
+/* Within the writer's transaction. These return a SQLite code. */
+int lc_sqlite_run_lease(lc_sqlite_connection *connection, lc_sqlite_job *job);
+int lc_sqlite_sweep_leases(lc_sqlite_connection *connection);
 
 /* ---- sqlite_batch.c ---------------------------------------------------------------------------- */
 

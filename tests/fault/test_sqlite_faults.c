@@ -432,7 +432,7 @@ Test(sqlite_faults, the_file_of_a_newer_version_is_left_alone)
     expect_refusal(path, "PRAGMA user_version=99", "newer llmcache");
     sqlite3 *db;
     sqlite3_open(path, &db);
-    cr_assert_eq(sqlite3_exec(db, "PRAGMA user_version=3", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "PRAGMA user_version=4", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     lc_store store = open_at(path);
     cr_assert(has(&store, 0), "it was not touched");
