@@ -37,7 +37,7 @@ enum {
     LLMCACHE_PART_EMBED = 2,      /* the record: facts, vector, its own copy of the answer */
     LLMCACHE_PART_BOTH = 3,       /* all of an answer */
     LLMCACHE_PART_OBSERVATION = 4,
-    LLMCACHE_PART_LEASE = 8 /* no data: only in `changed` of a watch, when a lease on the entry may be had */
+    LLMCACHE_PART_LEASE = 8 /* no data: only in `changed` of a watch, when a lease on the entry was given up */
 };
 
 /* Names one entry. */
@@ -53,7 +53,7 @@ typedef struct llmcache_key {
  */
 typedef struct llmcache_watch {
     void *user;
-    /* Parts of an entry changed or vanished, or a lease on it was released. `id` as in llmcache_entry. */
+    /* Parts of an entry changed or vanished, or a lease on it was given up. `id` as in llmcache_entry. */
     void (*changed)(void *user, int parts, const char *space, const char *id);
     /* Changes may have been missed: nothing in memory can be trusted. */
     void (*distrust)(void *user);
@@ -146,16 +146,15 @@ typedef struct llmcache_store_ops {
      * Takes the lease on the key of an exact entry (head_only 0), or renews it. *others_ms: 0 when it is the
      * holder's now; for how long at most it is somebody else's (unless renewed); or negative: it cannot be had now
      * and nobody is at it, since its last holder gave up, or what was to be renewed is gone. LLMCACHE_UNSUPPORTED:
-     * the store turned out to have no leases. A store with leases has a watch, which tells of a lease that was
-     * released or given up (not necessarily of one's own, nor of one that ran out) with LLMCACHE_PART_LEASE. NULL,
-     * with `release`: no leases, every server asks for itself.
+     * the store turned out to have no leases. NULL, with `release`: no leases, every server asks for itself.
      */
     int (*lease)(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t deadline_ms,
                  int64_t *others_ms, llmcache_error *err);
 
     /*
      * Gives back the lease, if it is still the holder's. given_up_ms above 0: it ended without an answer, and for so
-     * long nobody gets it, so that all who wait go on by themselves and not one after the other.
+     * long nobody gets it, so that all who wait go on by themselves and not one after the other. The watch, which a store
+     * with leases has, tells them: of this with LLMCACHE_PART_LEASE, and of the answer otherwise.
      */
     int (*release)(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t given_up_ms,
                    int64_t deadline_ms, llmcache_error *err);

@@ -305,10 +305,10 @@ void lc_lease_end(lc_lease *lease, int kept)
     lc_free(lease);
 }
 
-/* Was got, and will not be held. */
+/* Was got, and will not be held. Somebody may have begun to wait for it just now. */
 static void drop(lc_lease *lease)
 {
-    give_back(lease, 1);
+    give_back(lease, 0);
     lc_free(lease);
 }
 

@@ -2,7 +2,7 @@
  * Leases in PostgreSQL: a row of llmcache_lease, unlogged, since a lease need not outlive the server. Its expiry is by
  * the server's clock, its holder is empty when the last one gave up. Taking a lease, saying whose it is and reading
  * the entry are three statements, one transaction and one round trip; the row that was met stays locked between
- * them. A trigger tells of rows deleted or given up (postgres_schema.c).
+ * them. A trigger tells of rows given up (postgres_schema.c).
  */
 #include "store/postgres_inside.h"
 

@@ -29,16 +29,12 @@ static const char *const migrations[] = {
     " RETURN NULL; END $$;" TABLE("llmcache_prompt", "1") TABLE("llmcache_embed", "2")
         TABLE("llmcache_observation", "4"),
 
-    /* Leases that ran out go without a word too: who waits knows when that is. */
+    /* Only of a lease given up is anything told: of one that ends with an answer the answer tells. */
     "CREATE UNLOGGED TABLE llmcache_lease (space text COLLATE \"C\" NOT NULL, fingerprint bytea NOT NULL,"
     " lane bigint NOT NULL, holder text NOT NULL, expires_ms bigint NOT NULL,"
     " PRIMARY KEY (space, fingerprint, lane));"
-    "CREATE TRIGGER llmcache_lease_tell AFTER DELETE ON llmcache_lease"
-    " FOR EACH ROW EXECUTE FUNCTION llmcache_tell('8');"
     "CREATE TRIGGER llmcache_lease_given_up AFTER UPDATE ON llmcache_lease"
-    " FOR EACH ROW WHEN (NEW.holder = '') EXECUTE FUNCTION llmcache_tell('8');"
-    "CREATE TRIGGER llmcache_lease_tell_all AFTER TRUNCATE ON llmcache_lease"
-    " FOR EACH STATEMENT EXECUTE FUNCTION llmcache_tell('8');",
+    " FOR EACH ROW WHEN (NEW.holder = '') EXECUTE FUNCTION llmcache_tell('8');",
 
     /* Where the index pgvector: is in the same database, a record's vector goes with it. A vector that cannot be
      * removed must not keep the record. */

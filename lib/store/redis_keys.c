@@ -51,9 +51,10 @@ int lc_redis_key_name(int part, const llmcache_key *key, lc_buffer *name)
     return lc_buffer_text(name, digits);
 }
 
-int lc_redis_lease_name(const llmcache_key *key, int lane, lc_buffer *name)
+int lc_redis_lease_name(const char *prefix, const llmcache_key *key, int lane, lc_buffer *name)
 {
-    lc_buffer_text(name, LC_REDIS_LEASE_PREFIX "{");
+    lc_buffer_text(name, prefix);
+    lc_buffer_byte(name, '{');
     lc_redis_key_name(LLMCACHE_PART_PROMPT, key, name);
     return lc_buffer_text(name, lane ? "}1" : "}");
 }
@@ -124,10 +125,10 @@ static int read_part(const char *name, size_t size, char *space, char id[LLMCACH
     return shape->part;
 }
 
-/* What stands between the braces of a lease's name; 0 when it is no such name. */
+/* What stands between the braces of a mark's name; 0 when it is no such name. */
 static size_t leased_name(const char *name, size_t size, const char **leased)
 {
-    static const char head[] = LC_REDIS_LEASE_PREFIX "{";
+    static const char head[] = LC_REDIS_GIVEN_UP_PREFIX "{";
     size_t head_size = sizeof head - 1;
     if (size < head_size || memcmp(name, head, head_size) != 0)
         return 0;

@@ -78,7 +78,7 @@ static int subscribe(lc_redis_conn *conn, const char *name, int64_t until_ms, ll
                  lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_PROMPT_PREFIX),
                  lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_EMBED_PREFIX),
                  lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_OBSERVATION_PREFIX),
-                 lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_LEASE_PREFIX));
+                 lc_redis_text("PREFIX"), lc_redis_text(LC_REDIS_GIVEN_UP_PREFIX));
     LC_REDIS_ADD(&batch, lc_redis_text("SUBSCRIBE"), lc_redis_text(CHANNEL));
     rc = lc_redis_exchange(conn, &batch, until_ms, replies, err);
     for (size_t i = 0; i < batch.count && !rc; i++)

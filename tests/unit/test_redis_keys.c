@@ -57,20 +57,30 @@ Test(redis_keys, observations_have_a_prefix_of_their_own)
     lc_buffer_done(&name);
 }
 
+/* Only what was given up is told of: who waits for an answer hears of the answer. */
 Test(redis_keys, a_lease_stands_in_its_entrys_slot)
 {
+    static const struct {
+        const char *prefix;
+        int lane, part;
+        const char *name;
+    } cases[] = {
+        {LC_REDIS_LEASE_PREFIX, 0, 0, "llmcache_lease:{prompt_cache:a%3ab%7bc%7d:" HEX64 "}"},
+        {LC_REDIS_LEASE_PREFIX, 1, 0, "llmcache_lease:{prompt_cache:a%3ab%7bc%7d:" HEX64 "}1"},
+        {LC_REDIS_GIVEN_UP_PREFIX, 0, LLMCACHE_PART_LEASE, "llmcache_given_up:{prompt_cache:a%3ab%7bc%7d:" HEX64 "}"},
+        {LC_REDIS_GIVEN_UP_PREFIX, 1, LLMCACHE_PART_LEASE, "llmcache_given_up:{prompt_cache:a%3ab%7bc%7d:" HEX64 "}1"}};
     llmcache_key key = key_in("a:b{c}");
-    const char *const names[] = {"llmcache_lease:{prompt_cache:a%3ab%7bc%7d:" HEX64 "}",
-                                 "llmcache_lease:{prompt_cache:a%3ab%7bc%7d:" HEX64 "}1"};
-    for (int lane = 0; lane < 2; lane++) {
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         lc_buffer name;
         char space[256], id[LLMCACHE_ID_SIZE];
         lc_buffer_init(&name, 0);
-        cr_assert_eq(lc_redis_lease_name(&key, lane, &name), 0);
-        cr_expect_str_eq(name.data, names[lane]);
-        cr_assert_eq(lc_redis_key_read(name.data, name.size, space, id), LLMCACHE_PART_LEASE);
-        cr_expect_str_eq(space, "a:b{c}");
-        cr_expect_str_eq(id, HEX20);
+        cr_assert_eq(lc_redis_lease_name(cases[i].prefix, &key, cases[i].lane, &name), 0);
+        cr_expect_str_eq(name.data, cases[i].name);
+        cr_assert_eq(lc_redis_key_read(name.data, name.size, space, id), cases[i].part);
+        if (cases[i].part) {
+            cr_expect_str_eq(space, "a:b{c}");
+            cr_expect_str_eq(id, HEX20);
+        }
         cr_expect_eq(lc_redis_slot_of(lc_redis_bytes(&name)),
                      lc_redis_slot_of(lc_redis_text("prompt_cache:a%3ab%7bc%7d:" HEX64)));
         lc_buffer_done(&name);
@@ -85,9 +95,9 @@ Test(redis_keys, what_is_none_of_ours_is_none)
         "prompt_cache:a%3A:" HEX64, "prompt_cache:a%00:" HEX64, "prompt_cache:a*:" HEX64,
         "embed_cache:default:" HEX64, "embed_cache:default:0001020304050607080G",
         "embed_cache:default:0001020304050607080A", "observation_cache:default:" HEX64, "other:default:" HEX64,
-        "llmcache_damaged:prompt_cache:default:" HEX64, "llmcache_lease:prompt_cache:default:" HEX64,
-        "llmcache_lease:{embed_cache:default:" HEX20 "}", "llmcache_lease:{prompt_cache:default:" HEX64,
-        "llmcache_lease:{}", "llmcache_lease:{"};
+        "llmcache_damaged:prompt_cache:default:" HEX64, "llmcache_given_up:prompt_cache:default:" HEX64,
+        "llmcache_given_up:{embed_cache:default:" HEX20 "}", "llmcache_given_up:{prompt_cache:default:" HEX64,
+        "llmcache_given_up:{}", "llmcache_given_up:{"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char space[256], id[LLMCACHE_ID_SIZE];
         cr_expect_eq(lc_redis_key_read(names[i], strlen(names[i]), space, id), 0, "%s", names[i]);
