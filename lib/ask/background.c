@@ -83,7 +83,7 @@ static int read_vectors(llmcache *cache)
     return code ? code : cache->background.refused;
 }
 
-/* 0 when the index has what the store has. */
+/* 0 when the index has what the store has, or somebody else sees to it: look_after_index will see whether he did. */
 static int load(llmcache *cache, int missed)
 {
     lc_background *background = &cache->background;
@@ -93,7 +93,7 @@ static int load(llmcache *cache, int missed)
         return 0;
     if (lc_vectors_fill_state(cache, &background->fill))
         return LLMCACHE_STORE;
-    if (background->fill == LC_FILL_DONE && !missed)
+    if (!missed && (background->fill == LC_FILL_DONE || background->fill == LC_FILL_ELSEWHERE))
         return 0;
     int code = read_vectors(cache);
     background->refused = 0;
@@ -108,7 +108,7 @@ static void look_after_index(llmcache *cache)
     lc_index_fill fill, last = cache->background.fill;
     if (last == LC_FILL_OWN || lc_vectors_fill_state(cache, &fill))
         return;
-    if (fill != LC_FILL_DONE)
+    if (fill == LC_FILL_OWN || fill == LC_FILL_WANTED)
         lc_background_reload(cache);
 }
 

@@ -54,7 +54,8 @@ typedef struct lc_index_stats {
 typedef enum lc_index_fill {
     LC_FILL_OWN,    /* it is this cache's own: read the store whenever changes went unseen */
     LC_FILL_WANTED, /* shared, and empty or not wholly filled, or it may have lost some */
-    LC_FILL_DONE    /* shared, and filled since it was last emptied */
+    LC_FILL_DONE,   /* shared, and filled since it was last emptied */
+    LC_FILL_ELSEWHERE /* shared, and another cache is filling it just now: look again later */
 } lc_index_fill;
 
 typedef struct lc_index_ops {

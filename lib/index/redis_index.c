@@ -237,6 +237,7 @@ static int name_keys(lc_redis_index *index, const char *space)
     index->head = lc_buffer_take(&head, NULL);
     lc_buffer_done(&head);
     index->space = lc_strdup(space);
+    lc_redis_index_word(index, index->claim);
     return index->head && index->space ? 0 : LLMCACHE_MEMORY;
 }
 

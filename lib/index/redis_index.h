@@ -12,6 +12,7 @@
  *   :expiries                  sorted set of the same names, of those that expire
  *   :partitions                hash: partition to namespace
  *   :facts                     hash: name, dimension, generation, filled
+ *   :filling                   string, for seconds: who fills it just now
  *
  * Changes are scripts, so each is atomic whoever else makes one. A search asks the vector set alone. Vectors are kept
  * as floats (NOQUANT), since a similarity that the index says decides about an answer; and M is Redis's own default.

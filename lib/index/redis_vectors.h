@@ -30,6 +30,7 @@ typedef struct lc_redis_index {
     atomic_size_t dimension;                   /* likewise; 0: nothing is in it */
     /* How large partitions were when last seen: digest's head and size, 32 bits each. Whoever comes last stays. */
     atomic_uint_least64_t sizes[LC_SIZES];
+    char claim[33];       /* our name as who fills it */
     pthread_mutex_t lock; /* guards the two below */
     char problem[LLMCACHE_MESSAGE_SIZE]; /* why the mode is unknown though the server answers; "" */
     char generation[33];  /* that was to be filled when fill_state said so; "" */
@@ -39,6 +40,8 @@ typedef struct lc_redis_index {
 int lc_redis_index_mode(lc_redis_index *index, int64_t until_ms, lc_vectors_mode *mode, llmcache_error *err);
 /* Asks anew. */
 int lc_redis_index_probe(lc_redis_index *index, int64_t until_ms, lc_vectors_mode *mode, llmcache_error *err);
+/* A word that nobody else makes. */
+void lc_redis_index_word(const lc_redis_index *index, char word[33]);
 /* lc_redis_check; a command that the server does not know any more also makes the mode unknown. */
 int lc_redis_index_check(lc_redis_index *index, const redisReply *reply, llmcache_error *err);
 

@@ -281,6 +281,31 @@ Test(redis_index, embedding_spaces_share_a_redis_and_nothing_else)
     lc_index_close(&one);
 }
 
+/* Of all caches that find a Redis started anew, one reads the store. */
+Test(redis_index, who_fills_it_stays_so_while_he_adds_and_no_longer)
+{
+    lc_index one = open_plain("v"), other = open_plain("v");
+    lc_index_fill fill;
+    llmcache_error err;
+    cr_assert_eq(one.ops.fill_state(one.self, 5000, &fill, &err), 0);
+    cr_assert_eq(fill, LC_FILL_WANTED);
+    const char *claim = test_redis_command(&redis, "KEYS vector_cache:*:filling");
+    test_redis_command(&redis, "PEXPIRE %s 1000", claim);
+    add(&other, 2, 2, 0);
+    cr_assert_leq(atoi(test_redis_command(&redis, "PTTL %s", claim)), 1000, "others who add are not who fills");
+    add(&one, 1, 1, 0);
+    cr_assert_gt(atoi(test_redis_command(&redis, "PTTL %s", claim)), 1000);
+    cr_assert_eq(other.ops.fill_state(other.self, 5000, &fill, &err), 0);
+    cr_assert_eq(fill, LC_FILL_ELSEWHERE);
+    cr_assert_eq(one.ops.fill_state(one.self, 5000, &fill, &err), 0);
+    cr_assert_eq(fill, LC_FILL_WANTED, "the same asks again");
+    test_redis_command(&redis, "DEL %s", claim); /* as when its time is over */
+    cr_assert_eq(other.ops.fill_state(other.self, 5000, &fill, &err), 0);
+    cr_assert_eq(fill, LC_FILL_WANTED);
+    lc_index_close(&other);
+    lc_index_close(&one);
+}
+
 Test(redis_index, only_what_was_begun_is_marked_as_filled)
 {
     lc_index one = open_plain("v"), other = open_plain("v");
@@ -296,6 +321,8 @@ Test(redis_index, only_what_was_begun_is_marked_as_filled)
     cr_assert_eq(one.ops.set_filled(one.self, 5000, &err), 0);
     cr_assert_eq(one.ops.fill_state(one.self, 5000, &fill, &err), 0);
     cr_assert_eq(fill, LC_FILL_WANTED, "and by another of us");
+    cr_assert_eq(other.ops.fill_state(other.self, 5000, &fill, &err), 0);
+    cr_assert_eq(fill, LC_FILL_ELSEWHERE, "one is at it");
     cr_assert_eq(one.ops.set_filled(one.self, 5000, &err), 0);
     cr_assert_eq(one.ops.fill_state(one.self, 5000, &fill, &err), 0);
     cr_assert_eq(fill, LC_FILL_DONE);
