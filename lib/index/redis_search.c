@@ -19,7 +19,7 @@
 
 enum {
     WHOLE_MOST = 1000, /* records that are looked at in whole */
-    EXPLORE = 200,     /* EF: how many of the graph's nodes are kept while it is walked */
+    EXPLORE = 100,     /* EF: how many of the graph's nodes are kept while it is walked */
     SPARE = 8          /* asked for beyond what is wanted, as some may have expired */
 };
 

@@ -25,6 +25,7 @@ enum {
     SOME_EXPIRED = 32,    /* removed by one script: each costs some 100 us */
     SOME_PARTITIONS = 64, /* likewise */
     SWEEP_MS = 5000,      /* one sweep at most */
+    EACH_MS = 500,        /* one of its scripts: who closes the cache waits for it */
     ARGUMENTS = 9         /* of a script */
 };
 
@@ -258,16 +259,16 @@ int lc_vector_set_clear(lc_redis_index *index, int64_t until_ms, llmcache_error 
 uint64_t lc_vector_set_sweep(lc_redis_index *index, int64_t now_ms)
 {
     char now[24], some[24];
-    int64_t gone = 0, until_ms = lc_mono_ms() + SWEEP_MS;
+    int64_t gone = 0, end_ms = lc_mono_ms() + SWEEP_MS;
     uint64_t all = 0;
     llmcache_error err;
     snprintf(now, sizeof now, "%" PRId64, now_ms);
     snprintf(some, sizeof some, "%d", SOME_EXPIRED);
     do {
-        if (RUN(index, sweep_script, until_ms, &gone, &err, lc_redis_text(now), lc_redis_text(some)))
+        if (RUN(index, sweep_script, lc_mono_ms() + EACH_MS, &gone, &err, lc_redis_text(now), lc_redis_text(some)))
             break;
         all += (uint64_t)gone;
-    } while (gone == SOME_EXPIRED && lc_mono_ms() < until_ms);
+    } while (gone == SOME_EXPIRED && lc_mono_ms() < end_ms);
     return all;
 }
 
