@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "embed/embed.h"
 #include "index/index.h"
+#include "redis_server.h"
 #include "support.h"
 #include "test_vectors.h"
 
@@ -24,6 +25,7 @@ static const char *const things[] = {
     "小提琴",     "帳篷",      "地毯",     "檯燈",     "洗衣機",       "印表機",     "鍵盤",       "時鐘",
     "a toaster", "a freezer", "a ladder", "a scooter", "a drill",     "a wok",      "a helmet",   "a raincoat"};
 
+#define DEADLINE_MS 10000
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 #define KEPT  (COUNT(kept_ways) * COUNT(things))
 #define ASKED (COUNT(asked_ways) * COUNT(things))
@@ -42,22 +44,22 @@ static float *embed_all(lc_embedder *embedder, const char *const *ways, size_t w
     return vectors;
 }
 
-static lc_index fill(const float *vectors, size_t dimension)
+static lc_index fill(const char *uri, const float *vectors, size_t dimension)
 {
     lc_index index;
     llmcache_error err = {0};
     unsigned char partition[32] = {0}, fingerprint[32];
-    cr_assert_eq(lc_index_open("flat:", NULL, &index, &err), 0);
+    cr_assert_eq(lc_index_open(uri, NULL, &index, &err), 0);
     for (size_t i = 0; i < KEPT; i++) {
         lc_record record = {.space = "s", .fingerprint = fingerprint, .partition = partition,
                             .vector = vectors + i * dimension, .dimension = dimension};
         test_digest(i, fingerprint);
-        cr_assert_eq(index.ops.add(index.self, &record, 1000, &err), 0, "%s", err.message);
+        cr_assert_eq(index.ops.add(index.self, &record, DEADLINE_MS, &err), 0, "%s", err.message);
     }
     return index;
 }
 
-Test(index_recall, finds_of_real_embeddings_what_brute_force_finds)
+static void check_recall(const char *uri)
 {
     lc_embedder embedder;
     lc_embedder_options options = {.base_url = "", .api_key = "", .models_folder = ""};
@@ -70,11 +72,12 @@ Test(index_recall, finds_of_real_embeddings_what_brute_force_finds)
         cr_skip_test("%s", err.message);
     float *kept = embed_all(&embedder, kept_ways, COUNT(kept_ways), &dimension);
     float *asked = embed_all(&embedder, asked_ways, COUNT(asked_ways), &dimension);
-    lc_index index = fill(kept, dimension);
+    lc_index index = fill(uri, kept, dimension);
     for (size_t q = 0; q < ASKED; q++) {
         unsigned char partition[32] = {0}, best_fingerprint[32];
         const float *vector = asked + q * dimension;
-        lc_query query = {.space = "s", .partition = partition, .vector = vector, .dimension = dimension};
+        lc_query query = {.space = "s", .partition = partition, .vector = vector, .dimension = dimension,
+                          .deadline_ms = DEADLINE_MS};
         lc_neighbour out[4];
         size_t count, best = 0;
         for (size_t i = 1; i < KEPT; i++)
@@ -92,4 +95,20 @@ Test(index_recall, finds_of_real_embeddings_what_brute_force_finds)
     lc_embedder_close(&embedder);
     lc_free(kept);
     lc_free(asked);
+}
+
+Test(index_recall, finds_of_real_embeddings_what_brute_force_finds)
+{
+    check_recall("flat:");
+}
+
+/* A Redis finds them by its graph at first, and by looking at all once it has said how few there are. */
+Test(index_recall, so_do_the_vector_sets_of_a_redis_8)
+{
+    test_redis redis;
+    const test_redis_options options = {.program = test_redis8()};
+    if (!options.program)
+        cr_skip_test(TEST_NO_REDIS8);
+    test_redis_start(&redis, &options);
+    check_recall(test_format("redis:%s", redis.uri));
 }
