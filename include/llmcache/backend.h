@@ -49,7 +49,7 @@ typedef struct llmcache_key {
 
 /*
  * How a shared store tells a cache about changes made by others. Handed over once by `watch`. All
- * three may be called from any thread, with none of the store's locks held.
+ * may be called from any thread, with none of the store's locks held.
  */
 typedef struct llmcache_watch {
     void *user;
@@ -59,6 +59,13 @@ typedef struct llmcache_watch {
     void (*distrust)(void *user);
     /* Changes are being reported again from here on; memory may be used again. */
     void (*trust)(void *user);
+    /*
+     * Every change that was over before since_ms (the machine's monotonic clock, milliseconds) has been told. A store
+     * that says so goes on saying so, a few times a second: then memory is used only while the last word is less than a
+     * second old, so that nothing is served for longer after it was removed, whatever happens to the store's link
+     * or to this process. A store that never does is believed until it says distrust.
+     */
+    void (*current)(void *user, int64_t since_ms);
 } llmcache_watch;
 
 /*
@@ -113,7 +120,7 @@ typedef struct llmcache_store_ops {
     /*
      * Calls `fn` for each live entry of one part (records come with their vectors, exact entries with their
      * shape, which `get` may leave out), in no order.
-     * `space` NULL for all namespaces. `fn` may call `remove`. Damaged ones are skipped and counted in
+     * `space` NULL for all namespaces. `fn` may call `get` and `remove`. Damaged ones are skipped and counted in
      * *damaged (may be NULL).
      */
     int (*each)(void *self, int part, const char *space, int64_t now_ms, llmcache_entry_fn fn,

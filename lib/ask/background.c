@@ -23,6 +23,7 @@
 
 #define RETRY_MS 1000
 #define SWEEP_MS 60000
+#define BREATH_MS 100
 #define CHANGES_MAX 20000 /* more are cheaper to take in by reading everything again */
 #define LONG_LOAD   100000 /* records to come which no question waits for */
 
@@ -53,6 +54,18 @@ static int add_record(void *user, const llmcache_entry *entry)
     return cache->background.closing || cache->background.refused;
 }
 
+/* A load may take long, and what others change meanwhile is not to wait for its end. */
+static int load_record(void *user, const llmcache_entry *entry)
+{
+    llmcache *cache = user;
+    int64_t now_ms = lc_mono_ms();
+    if (now_ms >= cache->background.breath_ms) {
+        cache->background.breath_ms = now_ms + BREATH_MS;
+        lc_background_breathe(cache);
+    }
+    return add_record(user, entry);
+}
+
 /* Tells who waits how far it is. */
 static void begin_loading(llmcache *cache)
 {
@@ -73,7 +86,7 @@ static int read_vectors(llmcache *cache)
     llmcache_error err;
     uint64_t damaged = 0;
     begin_loading(cache);
-    int code = lc_store_each_vector(&cache->store, lc_now_ms(cache), add_record, cache, &damaged, &err);
+    int code = lc_store_each_vector(&cache->store, lc_now_ms(cache), load_record, cache, &damaged, &err);
     if (code)
         lc_count_add(&cache->counts.store_errors, 1);
     pthread_mutex_lock(&cache->background.lock);
@@ -132,8 +145,10 @@ static void take_in_record(llmcache *cache, const lc_change *change)
 
 static void take_in(llmcache *cache, const lc_change *change)
 {
-    if (change->parts & LLMCACHE_PART_OBSERVATION)
-        lc_observations_take_in(cache, change->space, change->id);
+    /* A word that could not be read may be that a pair is wrong: all are read again. */
+    if ((change->parts & LLMCACHE_PART_OBSERVATION) &&
+        lc_observations_take_in(cache, change->space, change->id))
+        lc_background_reload_observations(cache);
     if (change->parts & LLMCACHE_PART_EMBED)
         take_in_record(cache, change);
 }
@@ -158,6 +173,21 @@ static lc_change *take_changes(lc_background *background)
     return changes;
 }
 
+/* ---- How new it is -------------------------------------------------------------------------- */
+
+/* Lock held. All that was told when told_ms was said is taken in now. */
+static void is_taken_in(lc_background *background, int64_t told_ms)
+{
+    if (told_ms && background->known && !background->reload_observations)
+        atomic_store(&background->match_until_ms, told_ms + LC_TRUST_MS);
+}
+
+int lc_background_is_current(llmcache *cache)
+{
+    int64_t until_ms = atomic_load_explicit(&cache->background.match_until_ms, memory_order_acquire);
+    return until_ms == INT64_MAX || lc_mono_ms() < until_ms;
+}
+
 static void take_in_all(llmcache *cache, lc_change *changes)
 {
     for (lc_change *change = changes; change; change = change->next)
@@ -167,10 +197,17 @@ static void take_in_all(llmcache *cache, lc_change *changes)
 
 void lc_background_breathe(llmcache *cache)
 {
-    pthread_mutex_lock(&cache->background.lock);
-    lc_change *changes = take_changes(&cache->background);
-    pthread_mutex_unlock(&cache->background.lock);
+    lc_background *background = &cache->background;
+    pthread_mutex_lock(&background->lock);
+    lc_change *changes = take_changes(background);
+    int64_t told_ms = background->told_ms;
+    background->working++;
+    pthread_mutex_unlock(&background->lock);
     take_in_all(cache, changes);
+    pthread_mutex_lock(&background->lock);
+    background->working--;
+    is_taken_in(background, told_ms);
+    pthread_mutex_unlock(&background->lock);
     if (lc_mono_ms() >= lc_observations_due_ms(cache))
         lc_observations_flush(cache, NULL);
 }
@@ -189,6 +226,13 @@ static void sweep(llmcache *cache, int64_t *due_ms)
     *due_ms = lc_mono_ms() + SWEEP_MS;
 }
 
+static void set_known(lc_background *background, int known)
+{
+    pthread_mutex_lock(&background->lock);
+    background->known = known;
+    pthread_mutex_unlock(&background->lock);
+}
+
 /* One round with the lock held on entry and exit; what it does is done without it. */
 static void work(llmcache *cache, int64_t *retry_ms, int64_t *sweep_ms)
 {
@@ -197,12 +241,15 @@ static void work(llmcache *cache, int64_t *retry_ms, int64_t *sweep_ms)
     int reload = background->reload, observations = reload || background->reload_observations;
     int missed = background->missed;
     uint64_t asked = background->asked;
+    int64_t told_ms = background->told_ms;
+    background->working++;
     background->reload = background->reload_observations = 0;
     if (reload)
         background->missed = 0;
     pthread_mutex_unlock(&background->lock);
     /* What is known to be wrong comes first, before a record can serve. */
     int unread = observations && cache->embedder.ops.embed && lc_observations_load(cache);
+    set_known(background, !unread);
     int failed = reload && load(cache, missed);
     take_in_all(cache, changes);
     if (lc_mono_ms() >= lc_observations_due_ms(cache))
@@ -213,6 +260,8 @@ static void work(llmcache *cache, int64_t *retry_ms, int64_t *sweep_ms)
     background->reload |= failed != 0;
     background->missed |= failed && missed;
     background->reload_observations |= unread != 0;
+    background->working--;
+    is_taken_in(background, told_ms);
     *retry_ms = failed || unread ? lc_mono_ms() + RETRY_MS : 0;
     if (reload)
         background->tried = asked;
@@ -259,6 +308,7 @@ int lc_background_start(llmcache *cache, llmcache_error *err)
     pthread_condattr_destroy(&monotonic);
     background->last = &background->first;
     background->reload = 1;
+    atomic_store(&background->match_until_ms, INT64_MAX);
     background->running = pthread_create(&background->thread, NULL, run, cache) == 0;
     if (background->running)
         return 0;
@@ -367,7 +417,8 @@ static void enqueue(llmcache *cache, int parts, const char *space, const char *i
         background->changes++;
         change = NULL;
     } else {
-        background->reload = background->missed = 1;
+        background->reload = background->reload_observations = background->missed = 1;
+        atomic_store(&background->doubtful, 1);
     }
     pthread_cond_signal(&background->wake);
     pthread_mutex_unlock(&background->lock);
@@ -393,6 +444,17 @@ static void on_changed(void *user, int parts, const char *space, const char *id)
         enqueue(cache, parts, space, id);
 }
 
+/* What changed since the last word was missed: pairs may be wrong, and records gone. */
+static void doubt(llmcache *cache)
+{
+    lc_background *background = &cache->background;
+    pthread_mutex_lock(&background->lock);
+    background->reload_observations = 1;
+    if (background->index_ready || background->loading)
+        atomic_store(&background->doubtful, 1);
+    pthread_mutex_unlock(&background->lock);
+}
+
 static void on_distrust(void *user)
 {
     llmcache *cache = user;
@@ -403,10 +465,23 @@ static void on_distrust(void *user)
 static void on_trust(void *user)
 {
     llmcache *cache = user;
+    doubt(cache);
     lc_memory_cache_enable(cache->memory, 1);
     lc_leases_trust(cache->leases, 1);
     lc_background_reload(cache);
 }
 
+static void on_current(void *user, int64_t since_ms)
+{
+    llmcache *cache = user;
+    lc_background *background = &cache->background;
+    lc_memory_cache_trust_until(cache->memory, since_ms + LC_TRUST_MS);
+    pthread_mutex_lock(&background->lock);
+    background->told_ms = since_ms;
+    if (!background->first && !background->working)
+        is_taken_in(background, since_ms);
+    pthread_mutex_unlock(&background->lock);
+}
+
 const llmcache_watch lc_watch_table = {
-    .changed = on_changed, .distrust = on_distrust, .trust = on_trust};
+    .changed = on_changed, .distrust = on_distrust, .trust = on_trust, .current = on_current};

@@ -64,7 +64,16 @@ typedef struct lc_background {
     int refused;      /* the load under way met a record that did not; the thread's own */
     lc_index_fill fill; /* as last seen; the thread's own */
     atomic_size_t reembedding; /* of them, still to be made again */
+    int working;       /* changes were taken out of the list and are not all taken in */
+    int known;         /* what is known to be wrong was read after the last time that nothing could be trusted */
+    int64_t told_ms;   /* all that was changed before was told (lc_mono_ms); 0: the store does not say */
+    atomic_int_least64_t match_until_ms; /* up to when what was taken in is new enough to match by meaning */
+    int64_t breath_ms;   /* the thread's own: when it looks up from a long load */
+    atomic_int doubtful; /* the index may have records that are gone */
 } lc_background;
+
+/* What was told is good for so long: nothing that was removed is served for longer. */
+#define LC_TRUST_MS 1000
 
 struct llmcache {
     lc_settings settings;
@@ -303,6 +312,8 @@ void lc_background_reload_now(llmcache *cache);
 /* A record of the store did not get into a shared index: it is tried again. */
 void lc_background_missed(llmcache *cache, const char *space, const char *id);
 void lc_background_reload_observations(llmcache *cache);
+/* Has all been taken in that others changed until a second ago? Else nothing is matched by meaning. */
+int lc_background_is_current(llmcache *cache);
 void lc_background_wake(llmcache *cache);
 /* For long work on the background thread: what others changed is taken in meanwhile. */
 void lc_background_breathe(llmcache *cache);

@@ -56,7 +56,8 @@ int lc_find_known(lc_job *job)
     lc_memory_hit hit;
     if (!job->has_raw || !lc_memory_cache_find(job->cache->memory, job->raw, job->now_ms, &hit))
         return 0;
-    if (!lc_entry_is_fresh(hit.entry, job->now_ms)) {
+    if (!lc_entry_is_fresh(hit.entry, job->now_ms) ||
+        (hit.semantic && !lc_background_is_current(job->cache))) {
         lc_entry_unref(hit.entry);
         return 0;
     }

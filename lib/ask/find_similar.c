@@ -107,7 +107,9 @@ int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fing
 {
     lc_memory_hit hit;
     llmcache_key key = {.space = space};
-    if (lc_memory_cache_find(cache->memory, fingerprint, now_ms, &hit)) {
+    /* An exact entry in memory is no proof that the record of an index that may be behind is still there. */
+    if (!atomic_load_explicit(&cache->background.doubtful, memory_order_relaxed) &&
+        lc_memory_cache_find(cache->memory, fingerprint, now_ms, &hit)) {
         if (!hit.semantic) {
             *entry = hit.entry;
             return 0;
@@ -225,6 +227,10 @@ int lc_find_similar(lc_job *job)
     }
     if (!lc_background_wait_index(job->cache, job->cache->settings.embed_timeout_ms)) {
         lc_count_word(&job->cache->counts.unmatched, "index-loading");
+        return 0;
+    }
+    if (!lc_background_is_current(job->cache)) {
+        lc_count_word(&job->cache->counts.unmatched, "not-current");
         return 0;
     }
     uint64_t turn = lc_observations_turn(job->cache);

@@ -74,8 +74,8 @@ int lc_observation_remove(llmcache *cache, const char *space, const char *id, ll
 
 /* Reads all of them from the store. 0, or why that failed; what was known then stays. */
 int lc_observations_load(llmcache *cache);
-/* The store says that this one has changed or vanished. */
-void lc_observations_take_in(llmcache *cache, const char *space, const char *id);
+/* The store says that this one has changed or vanished. Not 0 when it could not be asked what it says now. */
+int lc_observations_take_in(llmcache *cache, const char *space, const char *id);
 /* Writes what waits, up to the first that fails. */
 int lc_observations_flush(llmcache *cache, llmcache_error *err);
 /* Monotonic time at which to write next, INT64_MAX when nothing waits. */

@@ -267,25 +267,29 @@ static int learn_one(void *user, const llmcache_entry *entry)
     return 0;
 }
 
-void lc_observations_take_in(llmcache *cache, const char *space, const char *id)
+int lc_observations_take_in(llmcache *cache, const char *space, const char *id)
 {
     llmcache_error err;
     llmcache_key key = {.space = space, .head_only = 1};
     const lc_store *store = lc_observation_store(cache);
     unsigned char head[(LLMCACHE_ID_SIZE - 1) / 2];
     if (lc_learning_is_kept(cache, space)) {
-        if (lc_learning_refresh(cache) == 1)
+        int fresh = lc_learning_refresh(cache);
+        if (fresh == 1)
             lc_background_reload_observations(cache);
-        return;
+        return fresh < 0 ? fresh : 0;
     }
     if (lc_unhex(id, head, sizeof head))
-        return;
+        return 0;
     memcpy(key.fingerprint, head, sizeof head);
     int code = store->ops.get(store->self, LLMCACHE_PART_OBSERVATION, &key, lc_now_ms(cache),
                               cache->settings.store_write_timeout_ms, learn_one, cache, &err);
     /* Another observation may have said the same. */
     if (code == LLMCACHE_NOT_FOUND && lc_verdict_table_forget(cache->observations->table, head))
         lc_background_reload_observations(cache);
+    int was_told = !code || code == LLMCACHE_NOT_FOUND || code == LLMCACHE_CORRUPT || code == LLMCACHE_UNSUPPORTED ||
+                   code == LLMCACHE_INVALID;
+    return was_told ? 0 : code;
 }
 
 /* ---- Walking and removing -------------------------------------------------------------------------- */

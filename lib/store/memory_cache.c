@@ -11,6 +11,7 @@
  */
 #include "store/memory_cache.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sha256.h"
@@ -27,6 +28,7 @@ struct lc_memory_cache {
     lc_shelves shelves;
     uint64_t max_aliases; /* a shelf */
     atomic_int enabled;
+    atomic_int_least64_t until_ms; /* nothing is found from then on; monotonic */
     atomic_uint_least64_t epoch; /* part of every generation */
     atomic_uint_least64_t generations[GENERATIONS];
 };
@@ -44,6 +46,7 @@ int lc_memory_cache_new(size_t max_bytes, lc_memory_cache **cache, llmcache_erro
     atomic_fetch_add(&made->shelves.bytes, sizeof *made);
     made->max_aliases = max_bytes / ALIAS_SHARE / made->shelves.count / sizeof(lc_node);
     atomic_store(&made->enabled, 1);
+    atomic_store(&made->until_ms, INT64_MAX);
     *cache = made;
     return 0;
 }
@@ -141,11 +144,23 @@ static int follow_alias(lc_memory_cache *cache, const lc_node *alias, int64_t no
     return take_answer(cache, shelf, node, now_ms, hit);
 }
 
+void lc_memory_cache_trust_until(lc_memory_cache *cache, int64_t until_ms)
+{
+    atomic_store(&cache->until_ms, until_ms);
+}
+
+static int may_find(lc_memory_cache *cache)
+{
+    int64_t until_ms = atomic_load_explicit(&cache->until_ms, memory_order_acquire);
+    return atomic_load_explicit(&cache->enabled, memory_order_acquire) &&
+           (until_ms == INT64_MAX || lc_mono_ms() < until_ms);
+}
+
 int lc_memory_cache_find(lc_memory_cache *cache, const unsigned char digest[32], int64_t now_ms,
                          lc_memory_hit *hit)
 {
     lc_memory_hit found = {.similarity = 1};
-    if (!atomic_load_explicit(&cache->enabled, memory_order_acquire))
+    if (!may_find(cache))
         return 0;
     lc_shelf *shelf = lc_shelves_lock(&cache->shelves, digest);
     lc_node *node = lc_s3fifo_find(&shelf->s3, digest);

@@ -91,6 +91,9 @@ void lc_memory_cache_clear(lc_memory_cache *cache);
 /* No digest of another wording leads to an answer any more; the answers stay. */
 void lc_memory_cache_forget_semantic(lc_memory_cache *cache);
 
+/* Only until this time (lc_mono_ms) is anything found; what is there stays. INT64_MAX, as at the start: for ever. */
+void lc_memory_cache_trust_until(lc_memory_cache *cache, int64_t until_ms);
+
 /* Switched off, nothing is found or kept: the store's word about changes was lost. Clears. */
 void lc_memory_cache_enable(lc_memory_cache *cache, int enabled);
 void lc_memory_cache_stats(lc_memory_cache *cache, lc_memory_stats *stats);

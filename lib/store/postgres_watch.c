@@ -1,13 +1,15 @@
 /*
  * Following the changes: a connection of its own listens to what the tables' triggers say. News made by our
  * own connections is known already and passed over, by the server process that it came from. A connection can be
- * dead without a sign, so it is asked something whenever it was silent for a while. From its loss until it
- * listens again nobody knows what changes: distrust.
+ * dead without a sign, so it is asked something a few times a second. Its answer comes behind the news of all that was
+ * committed before it was asked: until then all is told. From its loss until it listens again nobody knows
+ * what changes: distrust.
  */
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "store/postgres_inside.h"
+#include "store/store.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -15,7 +17,7 @@
 
 enum {
     CONNECT_MS = 3000,
-    SILENCE_MS = 400,   /* after this without a word, a question */
+    ASK_MS = 250,       /* from one question to the next */
     PATIENCE_MS = 1000, /* and its answer within this */
     FIRST_PAUSE_MS = 20,
     LONGEST_PAUSE_MS = 500
@@ -57,22 +59,38 @@ static void take_news(const lc_pg_watch *watch, const PGnotify *news)
     watch->listener.changed(watch->listener.user, part, text + 2 + LLMCACHE_ID_SIZE, id);
 }
 
-/* Until the connection is lost. */
-static void listen(const lc_pg_watch *watch, lc_pg_link *link)
+/* Takes in news until the time has come; 0 then, else the connection is lost or we are closing. */
+static int take_until(const lc_pg_watch *watch, lc_pg_link *link, int64_t until_ms)
 {
     llmcache_error err;
     int rc = 0;
     while (!rc) {
         PGnotify *news = NULL;
         struct pollfd closing = {.fd = watch->cancel_fd, .events = POLLIN};
-        rc = lc_pg_await(link, lc_mono_ms() + SILENCE_MS, &news, &err);
+        rc = lc_pg_await(link, until_ms, &news, &err);
         if (poll(&closing, 1, 0) > 0)
             rc = LLMCACHE_NETWORK;
         else if (!rc)
             take_news(watch, news);
-        else if (rc == LLMCACHE_TIMEOUT)
-            rc = lc_pg_script(link, "SELECT 1", lc_mono_ms() + PATIENCE_MS, &err);
         PQfreemem(news);
+    }
+    return rc == LLMCACHE_TIMEOUT ? 0 : rc;
+}
+
+/* Until the connection is lost. What came with the answer is taken in before it counts. */
+static void listen(const lc_pg_watch *watch, lc_pg_link *link)
+{
+    llmcache_error err;
+    int rc = 0;
+    while (!rc) {
+        int64_t asked_ms = lc_mono_ms();
+        rc = lc_pg_script(link, "SELECT 1", asked_ms + PATIENCE_MS, &err);
+        if (!rc)
+            rc = take_until(watch, link, asked_ms);
+        if (!rc)
+            lc_watch_current(&watch->listener, asked_ms);
+        if (!rc)
+            rc = take_until(watch, link, asked_ms + ASK_MS);
     }
 }
 

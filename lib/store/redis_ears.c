@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "store/redis_watch.h"
+#include "store/store.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -22,7 +23,8 @@ typedef struct ear {
     lc_redis_uri uri;
     int pipe[2];
     lc_redis_watch *watch;
-    int hears; /* guarded by the lock of the ears */
+    int hears;           /* these two are guarded by the lock of the ears */
+    int64_t current_ms;  /* what was changed on this node before, was told; 0: not said yet */
 } ear;
 
 struct lc_redis_ears {
@@ -31,7 +33,7 @@ struct lc_redis_ears {
     llmcache_watch listener;
     pthread_t thread;
 
-    /* The thread's own. */
+    /* The thread's own; the list changes under the lock, since the ears look at it too. */
     ear *list[LC_REDIS_MAX_NODES];
     size_t count;
     lc_redis_address wanted[LC_REDIS_MAX_NODES];
@@ -42,6 +44,7 @@ struct lc_redis_ears {
     pthread_cond_t wake;
     uint64_t losses;
     int stirred, closing;
+    uint64_t handled; /* losses that the listener was told of, and that are over; UINT64_MAX: it does not trust */
 };
 
 /* ---- What wakes the thread ------------------------------------------------------------------------ */
@@ -82,6 +85,23 @@ static void on_changed(void *user, int parts, const char *space, const char *id)
     listener->changed(listener->user, parts, space, id);
 }
 
+/* What is told of one node is of use only as far as all others are told of. */
+static void on_current(void *user, int64_t since_ms)
+{
+    ear *e = user;
+    lc_redis_ears *ears = e->ears;
+    int64_t least_ms = since_ms;
+    pthread_mutex_lock(&ears->lock);
+    e->current_ms = since_ms;
+    for (size_t i = 0; i < ears->count; i++)
+        if (ears->list[i]->current_ms < least_ms)
+            least_ms = ears->list[i]->current_ms;
+    int heard = ears->handled == ears->losses && least_ms > 0;
+    pthread_mutex_unlock(&ears->lock);
+    if (heard)
+        lc_watch_current(&ears->listener, least_ms);
+}
+
 /* ---- Ears ----------------------------------------------------------------------------------------- */
 
 static void remove_ear(ear *e)
@@ -104,7 +124,7 @@ static ear *make_ear(lc_redis_ears *ears, const lc_redis_address *address)
         return NULL;
     fresh->ears = ears;
     fresh->address = *address;
-    const llmcache_watch listener = {fresh, on_changed, on_distrust, on_trust};
+    const llmcache_watch listener = {fresh, on_changed, on_distrust, on_trust, on_current};
     if (pipe2(fresh->pipe, O_CLOEXEC))
         fresh->pipe[0] = fresh->pipe[1] = -1;
     if (fresh->pipe[0] < 0 || lc_redis_cluster_uri(ears->route->cluster, address, &fresh->uri) ||
@@ -141,20 +161,38 @@ static int is_to_change(const lc_redis_ears *ears)
     return change;
 }
 
-/* The ears that the cluster's nodes need now. */
-static void change_ears(lc_redis_ears *ears)
+/* Takes out those that nobody needs; `out` has room for all. */
+static size_t take_out(lc_redis_ears *ears, ear *out[])
 {
-    size_t kept = 0;
+    size_t kept = 0, taken = 0;
+    pthread_mutex_lock(&ears->lock);
     for (size_t i = 0; i < ears->count; i++)
         if (is_wanted(ears, ears->list[i]))
             ears->list[kept++] = ears->list[i];
         else
-            remove_ear(ears->list[i]);
+            out[taken++] = ears->list[i];
     ears->count = kept;
+    pthread_mutex_unlock(&ears->lock);
+    return taken;
+}
+
+static void put_in(lc_redis_ears *ears, ear *fresh)
+{
+    pthread_mutex_lock(&ears->lock);
+    ears->list[ears->count++] = fresh;
+    pthread_mutex_unlock(&ears->lock);
+}
+
+/* The ears that the cluster's nodes need now. */
+static void change_ears(lc_redis_ears *ears)
+{
+    ear *out[LC_REDIS_MAX_NODES];
+    for (size_t i = 0, taken = take_out(ears, out); i < taken; i++)
+        remove_ear(out[i]);
     for (size_t i = 0; i < ears->wanted_count; i++) {
         ear *fresh = is_there(ears, &ears->wanted[i]) ? NULL : make_ear(ears, &ears->wanted[i]);
         if (fresh)
-            ears->list[ears->count++] = fresh;
+            put_in(ears, fresh);
     }
 }
 
@@ -188,6 +226,13 @@ static int all_hear(lc_redis_ears *ears, uint64_t losses)
     return all;
 }
 
+static void set_handled(lc_redis_ears *ears, uint64_t losses)
+{
+    pthread_mutex_lock(&ears->lock);
+    ears->handled = losses;
+    pthread_mutex_unlock(&ears->lock);
+}
+
 static void *follow(void *user)
 {
     lc_redis_ears *ears = user;
@@ -196,6 +241,7 @@ static void *follow(void *user)
         ears->wanted_count = lc_redis_cluster_nodes(ears->route->cluster, ears->wanted, LC_REDIS_MAX_NODES);
         int change = is_to_change(ears);
         if (ears->trusted && (change || losses != known)) {
+            set_handled(ears, UINT64_MAX);
             ears->listener.distrust(ears->listener.user);
             ears->trusted = 0;
         }
@@ -205,10 +251,11 @@ static void *follow(void *user)
         if (!ears->trusted && all_hear(ears, losses)) {
             ears->listener.trust(ears->listener.user);
             ears->trusted = 1;
+            set_handled(ears, losses);
         }
     }
-    for (size_t i = 0; i < ears->count; i++)
-        remove_ear(ears->list[i]);
+    ears->wanted_count = 0;
+    change_ears(ears);
     return NULL;
 }
 
@@ -222,6 +269,7 @@ int lc_redis_ears_new(const lc_redis_route *route, lc_redis_echoes *echoes,
     fresh->echoes = echoes;
     fresh->listener = *listener;
     fresh->stirred = 1;
+    fresh->handled = UINT64_MAX;
     pthread_mutex_init(&fresh->lock, NULL);
     pthread_cond_init(&fresh->wake, NULL);
     listener->distrust(listener->user);

@@ -4,8 +4,9 @@
  * die together, whatever happens to the connections that carry data. (RESP2 has no other way to hear;
  * https://redis.io/docs/latest/develop/reference/client-side-caching/ )
  *
- * A connection can be dead without a sign, so it is asked to say something whenever it was silent for a
- * while. From its loss until the next subscription nobody knows what changes: distrust.
+ * A connection can be dead without a sign, so it is asked to say something a few times a second. Its answer comes
+ * behind the reports of all that was changed before it was asked: until then all is told. From its loss until
+ * the next subscription nobody knows what changes: distrust.
  */
 #include "store/redis_watch.h"
 
@@ -14,6 +15,7 @@
 #include "base/memory.h"
 #include "store/redis_keys.h"
 #include "store/redis_value.h"
+#include "store/store.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -22,8 +24,8 @@
 
 enum {
     CONNECT_MS = 1000,
-    SILENCE_MS = 300,  /* after this without a word, a PING */
-    PATIENCE_MS = 500, /* and its answer within this */
+    PING_MS = 250,     /* from one PING to the next */
+    PATIENCE_MS = 500, /* and an answer, or any word, within this */
     FIRST_PAUSE_MS = 20,
     LONGEST_PAUSE_MS = 500,
     CHECK_AT_ONCE = 64,
@@ -204,23 +206,37 @@ static int send_ping(lc_redis_conn *conn, llmcache_error *err)
     return rc;
 }
 
+static int is_pong(const redisReply *message)
+{
+    return message->type == REDIS_REPLY_ARRAY && message->elements == 2 &&
+           message->element[0]->type == REDIS_REPLY_STRING && strcmp(message->element[0]->str, "pong") == 0;
+}
+
 /* Until the connection is lost, or cut since another primary took over. */
 static void listen(lc_redis_watch *watch, lc_redis_conn *conn)
 {
     llmcache_error err;
-    int pinged = 0, rc = 0;
+    int64_t next_ms = lc_mono_ms(), sent_ms = 0; /* 0: no PING is under way */
+    int rc = 0;
     while (!rc) {
         redisReply *message = NULL;
-        int64_t wait_ms = pinged ? PATIENCE_MS : SILENCE_MS;
-        rc = lc_redis_receive(conn, lc_mono_ms() + wait_ms, &message, &err);
-        if (!rc) {
-            pinged = 0;
-            take_message(watch, message);
-            lc_redis_reply_free(message);
-        } else if (rc == LLMCACHE_TIMEOUT && !pinged) {
-            pinged = 1;
+        int64_t now_ms = lc_mono_ms();
+        if (!sent_ms && now_ms >= next_ms) {
+            sent_ms = now_ms;
+            next_ms = now_ms + PING_MS;
             rc = send_ping(conn, &err);
         }
+        if (!rc)
+            rc = lc_redis_receive(conn, sent_ms ? now_ms + PATIENCE_MS : next_ms, &message, &err);
+        if (rc == LLMCACHE_TIMEOUT && !sent_ms) {
+            rc = 0;
+        } else if (!rc && is_pong(message)) {
+            lc_watch_current(&watch->listener, sent_ms);
+            sent_ms = 0;
+        } else if (!rc) {
+            take_message(watch, message);
+        }
+        lc_redis_reply_free(message);
     }
 }
 
@@ -248,13 +264,14 @@ static void *follow(void *user)
     do {
         llmcache_error err;
         lc_redis_conn *conn = NULL;
-        int64_t until_ms = lc_mono_ms() + CONNECT_MS;
+        int64_t start_ms = lc_mono_ms(), until_ms = start_ms + CONNECT_MS;
         int rc = connect_to(watch, until_ms, &conn, &err);
         int connected = rc == 0;
         if (connected)
             rc = subscribe(conn, name, until_ms, &err);
         if (!rc) {
             watch->listener.trust(watch->listener.user);
+            lc_watch_current(&watch->listener, start_ms);
             listen(watch, conn);
             watch->listener.distrust(watch->listener.user);
             pause_ms = FIRST_PAUSE_MS;

@@ -5,7 +5,8 @@
  * A write by anyone to the WAL wakes it at once (inotify). The write is seen a moment before the commit can be
  * read, so it looks a few more times, further and further apart. Looking is one PRAGMA data_version
  * while nothing has changed; then it reads the new lines of `changes` and passes over those this
- * process has written itself. Without inotify it looks every 50 ms.
+ * process has written itself. Without inotify it looks every 50 ms. A few times a second it sees to it that the file is
+ * still the one at the path, looks, and says that all is told up to then.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -20,7 +21,7 @@
 #include <unistd.h>
 
 #define LINES        256  /* read at once */
-#define SLOW_LOOK_MS 1000 /* is the file still ours? can it be opened now? */
+#define SLOW_LOOK_MS 250  /* is the file still ours? can it be opened now? is all told? */
 #define BLIND_MS     50   /* between looks without inotify */
 #define LAST_GAP_MS  64   /* looks after a write come 1, 2, 4, ... ms apart, up to this */
 #define REST_MS      2    /* between looks while one write follows another */
@@ -258,21 +259,22 @@ static int take_in(keeper *k)
     return rc == SQLITE_OK && (others || !watching) ? read_totals(k) : rc;
 }
 
-/* 1 when the file has changed since the last look. */
-static int look(keeper *k)
+/* 1 when the file has changed since the last look; *fine when all that it says was taken in. */
+static int look(keeper *k, int *fine)
 {
     int64_t version;
     int rc, changed = has_changed(k, &version, &rc);
     if (changed && rc == SQLITE_OK && (rc = take_in(k)) == SQLITE_OK)
         k->last_version = version;
     lc_sqlite_report(k->self, k->connection, rc);
+    *fine = rc == SQLITE_OK;
     return changed;
 }
 
 /* ---- The round --------------------------------------------------------------------------------- */
 
-/* Is the file at the path another one, or gone? */
-static void check_file(lc_sqlite *self)
+/* Is the file at the path still the one that is open? Another one is opened by the writer. */
+static int check_file(lc_sqlite *self)
 {
     struct stat now;
     int there = stat(self->path, &now) == 0;
@@ -282,7 +284,9 @@ static void check_file(lc_sqlite *self)
         self->vanished = 1;
         pthread_cond_signal(&self->work);
     }
+    int use = self->ready && self->watching;
     pthread_mutex_unlock(&self->lock);
+    return same && use;
 }
 
 /* Empties the event queues; 1 if there was anything. */
@@ -350,19 +354,24 @@ static void round_of(keeper *k)
     int written = drain(k->events);
     k->busy = written;
     follow_file(k);
-    if (lc_mono_ms() >= k->slow_look_ms || any == 0) {
-        check_file(k->self);
-        k->slow_look_ms = lc_mono_ms() + SLOW_LOOK_MS;
+    int64_t now_ms = lc_mono_ms();
+    int ours = 0, fine = 0;
+    if (now_ms >= k->slow_look_ms || any == 0) {
+        ours = check_file(k->self);
+        k->slow_look_ms = now_ms + SLOW_LOOK_MS;
     }
     if (!k->connection)
         return;
-    checkpoint(k);
-    int changed = look(k);
+    int changed = look(k, &fine);
     if (written || changed)
         k->gap_ms = 1;
     else if (k->gap_ms)
         k->gap_ms = k->gap_ms < LAST_GAP_MS ? 2 * k->gap_ms : 0;
     follow_file(k);
+    if (ours && fine)
+        lc_watch_current(&k->self->watch, now_ms);
+    if (k->connection)
+        checkpoint(k); /* may take long */
 }
 
 void *lc_sqlite_keeper_run(void *argument)

@@ -48,3 +48,9 @@ int lc_store_open(const char *uri, const lc_store_options *options, lc_store *st
                    "and postgresql://",
                    (int)strcspn(uri, ":/@ "), uri);
 }
+
+void lc_watch_current(const llmcache_watch *watch, int64_t since_ms)
+{
+    if (watch->current)
+        watch->current(watch->user, since_ms);
+}

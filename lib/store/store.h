@@ -68,4 +68,7 @@ void lc_entry_id(const unsigned char fingerprint[LLMCACHE_FINGERPRINT_SIZE],
 /* Pure: does the entry match the filter (records, search, limit and dry_run aside)? */
 int lc_filter_matches(const llmcache_filter *filter, const llmcache_entry *entry, int64_t now_ms);
 
+/* Every change that was over before since_ms (lc_mono_ms) has been told to the watch. */
+void lc_watch_current(const llmcache_watch *watch, int64_t since_ms);
+
 #endif

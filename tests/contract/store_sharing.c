@@ -117,6 +117,7 @@ typedef struct told {
     char id[LLMCACHE_ID_SIZE];
     int parts;   /* of the key, all that were told of together */
     int times, distrusted, trusted;
+    int64_t current_ms;
 } told;
 
 static void on_changed(void *user, int parts, const char *space, const char *id)
@@ -172,11 +173,29 @@ static int hears_of(told *t, int parts)
     return test_wait_until(((heard |= told_parts(t)) & parts) == parts, WAIT);
 }
 
+static void on_current(void *user, int64_t since_ms)
+{
+    told *t = user;
+    pthread_mutex_lock(&t->lock);
+    t->current_ms = since_ms;
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* Does the store say that all is told up to then? */
+static int is_current(told *t, int64_t since_ms)
+{
+    pthread_mutex_lock(&t->lock);
+    int is = t->current_ms >= since_ms;
+    pthread_mutex_unlock(&t->lock);
+    return is;
+}
+
 static void start_watch(told *t, const llmcache_key *key)
 {
     *t = (told){.lock = PTHREAD_MUTEX_INITIALIZER, .key = *key};
     lc_entry_id(key->fingerprint, t->id);
-    llmcache_watch watch = {.user = t, .changed = on_changed, .distrust = on_distrust, .trust = on_trust};
+    llmcache_watch watch = {.user = t, .changed = on_changed, .distrust = on_distrust, .trust = on_trust,
+                            .current = on_current};
     llmcache_error err;
     cr_assert_eq(store.ops.watch(store.self, &watch, &err), 0);
 }
@@ -220,6 +239,31 @@ Test(store, changes_made_by_others_are_told)
     cr_assert_eq(other.ops.remove(other.self, LLMCACHE_PART_BOTH, &key, 1, WAIT, &removed, &err), 0);
     cr_assert(hears_of(&t, LLMCACHE_PART_BOTH), "a removed one");
     cr_assert(test_wait_until(trusts_again(&t), WAIT));
+    lc_store_close(&other);
+}
+
+/* The word that all is told up to now never comes before what it is about. */
+Test(store, what_is_said_to_be_told_was_told)
+{
+    static told t;
+    llmcache_key key = key_of(1);
+    llmcache_entry entry = entry_of(&key, 1);
+    llmcache_error err;
+    if (!store.ops.watch)
+        SKIP("%s is not shared", fixture.name);
+    start_watch(&t, &key);
+    lc_store other = open_store();
+    cr_assert(put_until_heard(&other, &t, &entry));
+    for (int turn = 0; turn < 5; turn++) {
+        llmcache_entry next = entry_of(&key, turn + 2);
+        int64_t begun_ms = test_now_ms();
+        cr_assert(test_wait_until(is_current(&t, begun_ms), WAIT), "it is said again and again");
+        told_parts(&t);
+        cr_assert_eq(other.ops.put(other.self, LLMCACHE_PART_PROMPT, &next, WAIT, &err), 0, "%s", err.message);
+        int64_t done_ms = test_now_ms() + 1;
+        cr_assert(test_wait_until(is_current(&t, done_ms), WAIT));
+        cr_assert_eq(told_parts(&t) & LLMCACHE_PART_PROMPT, LLMCACHE_PART_PROMPT);
+    }
     lc_store_close(&other);
 }
 

@@ -329,6 +329,20 @@ Test(memory_cache, switched_off_it_neither_finds_nor_keeps)
     lc_memory_cache_free(cache);
 }
 
+Test(memory_cache, what_is_not_trusted_any_more_is_not_found_and_stays)
+{
+    lc_memory_cache *cache = new_cache(1 << 20);
+    put(cache, 1, 1, 100);
+    lc_memory_cache_trust_until(cache, 0);
+    cr_assert_eq(found(cache, 1), -1);
+    put(cache, 2, 1, 100);
+    cr_assert_eq(found(cache, 2), -1);
+    lc_memory_cache_trust_until(cache, INT64_MAX - 1);
+    cr_assert_eq(found(cache, 1), 1);
+    cr_assert_eq(found(cache, 2), 1);
+    lc_memory_cache_free(cache);
+}
+
 Test(memory_cache, clear_leaves_nothing_and_kills)
 {
     lc_memory_cache *cache = new_cache(4 << 20);

@@ -1,0 +1,183 @@
+/*
+ * How long a cache believes what its shared store has told it: a second from the last word, in memory and in what is
+ * known of pairs. The store here is a test's own, which says what the test wants.
+ */
+#include "test_cache.h"
+
+#include "store/store.h"
+
+#include <criterion/criterion.h>
+#include <llmcache/observe.h>
+#include <stdatomic.h>
+#include <string.h>
+
+enum { SOON_MS = 10000 };
+
+/* One store for two caches; each has its own listener. */
+static lc_store shared;
+static test_mock mock;
+
+typedef struct side {
+    llmcache_watch listener;
+    llmcache *cache;
+    atomic_int gets, fail_observations;
+    char observation[LLMCACHE_ID_SIZE]; /* the last that was put */
+} side;
+
+static side a, b;
+
+static int get(void *self, int part, const llmcache_key *key, int64_t now_ms, int64_t deadline_ms,
+               llmcache_entry_fn fn, void *user, llmcache_error *err)
+{
+    side *s = self;
+    if (part == LLMCACHE_PART_OBSERVATION && atomic_exchange(&s->fail_observations, 0))
+        return llmcache_error_set(err, LLMCACHE_TIMEOUT, "not now");
+    atomic_fetch_add(&s->gets, part == LLMCACHE_PART_PROMPT);
+    return shared.ops.get(shared.self, part, key, now_ms, deadline_ms, fn, user, err);
+}
+
+static int put(void *self, int parts, const llmcache_entry *entry, int64_t deadline_ms, llmcache_error *err)
+{
+    side *s = self;
+    if (parts == LLMCACHE_PART_OBSERVATION)
+        memcpy(s->observation, entry->id, sizeof s->observation);
+    return shared.ops.put(shared.self, parts, entry, deadline_ms, err);
+}
+
+static int take(void *self, int parts, const llmcache_key *keys, size_t count, int64_t deadline_ms,
+                uint64_t *removed, llmcache_error *err)
+{
+    return shared.ops.remove(shared.self, parts, keys, count, deadline_ms, removed, err);
+}
+
+static int each(void *self, int part, const char *space, int64_t now_ms, llmcache_entry_fn fn, void *user,
+                uint64_t *damaged, llmcache_error *err)
+{
+    return shared.ops.each(shared.self, part, space, now_ms, fn, user, damaged, err);
+}
+
+static int ping(void *self, int64_t deadline_ms, llmcache_error *err)
+{
+    return 0;
+}
+
+static void stats(void *self, llmcache_store_stats *out)
+{
+    shared.ops.stats(shared.self, out);
+}
+
+static int watch(void *self, const llmcache_watch *listener, llmcache_error *err)
+{
+    ((side *)self)->listener = *listener;
+    return 0;
+}
+
+static void close_side(void *self)
+{
+}
+
+static const llmcache_store_ops ops = {.version = LLMCACHE_BACKEND_VERSION, .name = "told", .get = get, .put = put,
+                                       .remove = take, .each = each, .ping = ping, .stats = stats,
+                                       .watch = watch, .close = close_side};
+
+static void open_side(side *s)
+{
+    static const char *const settings[] = {"threshold", "0.9", NULL};
+    llmcache_error err;
+    llmcache_options *options = test_cache_options(&mock, settings);
+    cr_assert_eq(llmcache_options_store(options, &ops, s, &err), 0, "%s", err.message);
+    cr_assert_eq(llmcache_open(options, &s->cache, &err), 0, "%s", err.message);
+    llmcache_options_free(options);
+}
+
+static void start(void)
+{
+    static const lc_store_options options = {.max_bytes = 4 << 20};
+    llmcache_error err;
+    mock_start(&mock);
+    mock_behave(&mock, "{'pairs': [['one', 'uno', 0.99], ['two', 'dos', 0.99], ['three', 'tres', 0.99]]}");
+    cr_assert_eq(lc_store_open_memory(&options, &shared, &err), 0);
+    open_side(&a);
+}
+
+static void stop(void)
+{
+    llmcache_close(a.cache);
+    if (b.cache)
+        llmcache_close(b.cache);
+    lc_store_close(&shared);
+}
+
+TestSuite(trust, .init = start, .fini = stop, .timeout = 60);
+
+/* As if the store had said now that all was told up to so many milliseconds ago; far ahead, so that a slow machine
+ * does not matter. */
+static void say_current(side *s, int64_t ago_ms)
+{
+    s->listener.current(s->listener.user, test_now_ms() - ago_ms);
+}
+
+static const int64_t LONG_AGO = 5000, AHEAD = -1000000;
+
+static int reads_for(side *s, const char *question)
+{
+    int before = atomic_load(&s->gets);
+    cr_assert_str_eq(test_ask_source(s->cache, question), "exact");
+    return atomic_load(&s->gets) - before;
+}
+
+Test(trust, memory_is_used_while_the_last_word_is_new)
+{
+    test_ask_source(a.cache, "one");
+    cr_expect_eq(reads_for(&a, "one"), 0, "a store that says nothing is believed");
+    say_current(&a, AHEAD);
+    cr_expect_eq(reads_for(&a, "one"), 0);
+    say_current(&a, LONG_AGO);
+    cr_expect_eq(reads_for(&a, "one"), 1);
+    cr_expect_eq(reads_for(&a, "one"), 1, "what the store says now is not remembered as known");
+    say_current(&a, AHEAD);
+    cr_expect_eq(reads_for(&a, "one"), 0, "what was there is there again");
+}
+
+static int matches(side *s, const char *question)
+{
+    llmcache_ask_options only = {.struct_size = sizeof only, .only_cached = 1};
+    llmcache_answer *answer;
+    if (llmcache_ask(s->cache, question, &only, &answer, NULL))
+        return 0;
+    int semantic = llmcache_answer_source(answer) == LLMCACHE_SOURCE_SEMANTIC;
+    llmcache_answer_free(answer);
+    return semantic;
+}
+
+Test(trust, nothing_is_matched_by_meaning_when_the_last_word_is_old)
+{
+    test_ask_source(a.cache, "one");
+    say_current(&a, AHEAD);
+    cr_assert(test_wait_until(matches(&a, "uno"), SOON_MS));
+    say_current(&a, LONG_AGO);
+    cr_expect_not(matches(&a, "uno"), "its bytes are known, and the word about the pair may be missing");
+    cr_expect_eq(reads_for(&a, "one"), 1, "its own answer is in the store");
+    say_current(&a, AHEAD);
+    cr_expect(test_wait_until(matches(&a, "uno"), SOON_MS));
+}
+
+/* The report of a wrong pair came, and the store could not be asked what it was. */
+Test(trust, a_word_that_could_not_be_read_is_read_later)
+{
+    open_side(&b);
+    test_ask_source(a.cache, "one");
+    b.listener.trust(b.listener.user); /* it reads what a has written */
+    say_current(&b, AHEAD);
+    cr_assert(test_wait_until(matches(&b, "uno"), SOON_MS));
+    llmcache_answer *answer = test_ask(a.cache, "one", NULL);
+    cr_assert_eq(llmcache_feedback_about(a.cache, llmcache_answer_id(answer), 0, "uno", NULL, NULL), 0);
+    test_ask_source(a.cache, "one");
+    atomic_store(&b.fail_observations, 1);
+    b.listener.changed(b.listener.user, LLMCACHE_PART_BOTH, "default", llmcache_answer_id(answer));
+    b.listener.changed(b.listener.user, LLMCACHE_PART_OBSERVATION, "default", a.observation);
+    llmcache_answer_free(answer);
+    say_current(&b, AHEAD);
+    cr_assert(test_wait_until(atomic_load(&b.fail_observations) == 0, SOON_MS), "it was asked");
+    cr_expect(test_wait_until(!matches(&b, "uno"), SOON_MS), "and known in the end");
+}
