@@ -38,6 +38,9 @@ typedef struct kept_engine {
 
 extern const kept_engine kept_engine_here;
 
+/* LLMCACHE_KEPT_CALM: nothing goes wrong, and no relay stands before the engine. */
+int kept_is_calm(void);
+
 /* The text of an answer with the number in "(call N)" changed; NULL when there is none. Free it. */
 char *kept_renumbered(const char *text, int number);
 

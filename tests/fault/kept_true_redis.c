@@ -24,7 +24,7 @@ static void start(void)
 
 static const char *uri(int server)
 {
-    return test_format("redis://127.0.0.1:%d", test_relay_port(relays[server]));
+    return test_format("redis://127.0.0.1:%d", kept_is_calm() ? redis.port : test_relay_port(relays[server]));
 }
 
 static void hold(int server)

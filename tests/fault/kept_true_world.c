@@ -292,6 +292,12 @@ int world_overwrite(hand *h, int topic, int wording, const char *id)
     return note(1, begun_us, topic, wording, BOOK_EXACT, "overwritten by hand");
 }
 
+int kept_is_calm(void)
+{
+    const char *calm = getenv("LLMCACHE_KEPT_CALM");
+    return calm && *calm;
+}
+
 char *kept_renumbered(const char *text, int number)
 {
     const char *at = strstr(text, "(call "), *end = at ? strchr(at, ')') : NULL;

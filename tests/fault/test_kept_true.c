@@ -7,8 +7,12 @@
  *     LLMCACHE_KEPT_SECONDS=600 LLMCACHE_KEPT_SEED=7 build/tests/fault-kept-true-redis
  *
  * Two things must hold however slow the machine is. Once a server was seen to have taken in a change, it serves nothing
- * that was removed before. And nothing is served that was gone for longer than a bound when it was asked for. The
- * seed decides what the clients do and what goes wrong; threads decide the rest. One line of JSON says how late it was.
+ * that was removed before. And nothing is served that was gone for more than a second when it was asked for: a server
+ * believes its memory for a second from the last word of its store, by its own clock, so no load can make that
+ * longer. (Whoever shares a look-up that is under way gets what it finds, hence the slack.) The seed decides what
+ * the clients do and what goes wrong; threads decide the rest. One line of JSON says how late it was.
+ *
+ * With LLMCACHE_KEPT_CALM=1 nothing goes wrong, one client asks and no relay is in the way: what lateness is made of.
  */
 #include "kept_true_world.h"
 #include "support.h"
@@ -21,14 +25,15 @@
 #include <string.h>
 
 enum {
-    CLIENTS = 6,
-    BOUND_MS = 10000,
+    MOST_CLIENTS = 6,
+    BOUND_MS = 1000,
+    SLACK_MS = 4000,
     LOOK_MS = 15000, /* how long a removal is followed to the other servers */
     SETTLE_MS = 60000
 };
 
 static uint64_t seed;
-static int seconds;
+static int seconds, clients_now;
 static atomic_int over, quiet, quiet_now;
 
 static int64_t number_from(const char *name, int64_t standard)
@@ -157,7 +162,7 @@ static void *run_client(void *argument)
 static void make_quiet(void)
 {
     atomic_store(&quiet, 1);
-    if (!test_wait_until(atomic_load(&quiet_now) == CLIENTS, SETTLE_MS))
+    if (!test_wait_until(atomic_load(&quiet_now) == clients_now, SETTLE_MS))
         test_give_up("clients do not come to an end");
 }
 
@@ -256,6 +261,7 @@ static void start(void)
         cr_skip_test("%s", missing);
     seed = (uint64_t)number_from("LLMCACHE_KEPT_SEED", 20261125);
     seconds = (int)number_from("LLMCACHE_KEPT_SECONDS", 12);
+    clients_now = kept_is_calm() ? 1 : MOST_CLIENTS;
     book_open();
     world_start();
 }
@@ -277,18 +283,18 @@ static void report(const book_verdict *v, const char *when)
 
 Test(kept_true, nothing_that_was_removed_is_served)
 {
-    static pthread_t clients[CLIENTS];
+    static pthread_t clients[MOST_CLIENTS];
     book_verdict calm, all;
     hand h;
     hand_init(&h, seed ^ 0x5eed);
     int64_t start_ms = test_now_ms();
-    for (int i = 0; i < CLIENTS; i++)
+    for (int i = 0; i < clients_now; i++)
         cr_assert_eq(pthread_create(&clients[i], NULL, run_client, (void *)(uintptr_t)i), 0);
-    let_pass(&h, seconds * 250, seconds * 250 + 1);
+    let_pass(&h, seconds * (kept_is_calm() ? 1000 : 250), seconds * (kept_is_calm() ? 1000 : 250) + 1);
     look_at_all(&h);
-    book_judge(BOUND_MS, &calm);
+    book_judge(BOUND_MS + SLACK_MS, &calm);
     report(&calm, "all well");
-    while (test_now_ms() - start_ms < (int64_t)seconds * 1000) {
+    while (!kept_is_calm() && test_now_ms() - start_ms < (int64_t)seconds * 1000) {
         for (int i = 0; i < 3; i++) {
             let_pass(&h, 100, 700);
             spoil(&h);
@@ -296,12 +302,13 @@ Test(kept_true, nothing_that_was_removed_is_served)
         look_at_all(&h);
     }
     atomic_store(&over, 1);
-    for (int i = 0; i < CLIENTS; i++)
+    for (int i = 0; i < clients_now; i++)
         pthread_join(clients[i], NULL);
-    book_judge(BOUND_MS, &all);
-    report(&all, "with troubles");
+    book_judge(BOUND_MS + SLACK_MS, &all);
+    report(&all, kept_is_calm() ? "all well, at the end" : "with troubles");
     hand_done(&h);
     cr_expect_eq(all.calm_late, 0, "served after all had taken in a later change: %d; %s", all.calm_late, all.worst);
-    cr_expect_eq(all.over_bound, 0, "%d were served later than %d ms; %s", all.over_bound, BOUND_MS, all.worst);
+    cr_expect_eq(all.over_bound, 0, "%d were served later than %d ms; %s", all.over_bound, BOUND_MS + SLACK_MS,
+                 all.worst);
     cr_expect(all.hits && all.semantic && all.removals);
 }
