@@ -84,7 +84,6 @@ class Engine:
 class Sqlite(Engine):
     """One file; there is no engine to kill, so a server is killed in its place (see script/fleet)."""
     killing = None
-    calls_at_once = 16  # no leases: each server asks once
 
     def start(self):
         self.store = f"sqlite:{self.folder}/cache.db"

@@ -222,10 +222,14 @@ static int lead(lc_job *job, lc_flight *flight, llmcache_error *err)
     return lc_job_follow(job, flight, err);
 }
 
+size_t lc_job_max_log(const lc_job *job)
+{
+    return 4 * (size_t)job->cache->settings.max_answer_bytes + 1024 * 1024;
+}
+
 static int join(lc_job *job, unsigned char key[32], lc_flight **flight, int *leads, llmcache_error *err)
 {
-    size_t max_log = 4 * (size_t)job->cache->settings.max_answer_bytes + 1024 * 1024;
-    return lc_flight_join(job->cache->flights, key, lc_job_wants(job), max_log, flight, leads, err);
+    return lc_flight_join(job->cache->flights, key, lc_job_wants(job), lc_job_max_log(job), flight, leads, err);
 }
 
 int lc_job_join(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err)

@@ -158,6 +158,7 @@ typedef struct lc_job {
     int stored;
     int asked_referee;         /* once a question is enough */
     int begun;                 /* the sink's begin was called */
+    int yields;                /* the call is not made while another server makes it */
     int share_again;           /* the flight joined had nothing for it: join or make another */
     int shared_twice;
     int64_t model_ms;
@@ -337,6 +338,8 @@ int lc_reembed(llmcache *cache);
 int lc_job_follow(lc_job *job, lc_flight *flight, llmcache_error *err);
 /* Joins the flight for this job's key; see flight.h. */
 int lc_job_join(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err);
+/* Bytes of a reply as they come, events and all, beyond which it is not kept. */
+size_t lc_job_max_log(const lc_job *job);
 /* The same for a call that nobody who asks is to wait for. */
 int lc_job_join_aside(lc_job *job, lc_flight **flight, int *leads, llmcache_error *err);
 

@@ -23,7 +23,7 @@ typedef struct errand {
     llmcache_header *headers;
     char *target, *body;
     lc_protocol protocol;
-    int anthropic, stream, no_store;
+    int anthropic, stream, no_store, yields;
     lc_wants wants;
     llmcache_entry facts; /* strings owned by the errand */
     unsigned char raw[32];
@@ -37,7 +37,7 @@ typedef struct errand {
     int status, streams, is_whole, in_store;
     lc_assembler *assembler;
     lc_buffer held;
-    size_t total;
+    size_t total, max_total; /* beyond that nothing is kept */
 } errand;
 
 static void free_errand(errand *e)
@@ -55,6 +55,13 @@ static void free_errand(errand *e)
     lc_assembler_free(e->assembler);
     lc_buffer_done(&e->held);
     lc_free(e);
+}
+
+/* The other servers that wait were told of the answer when it was kept. */
+static void end_lease(errand *e)
+{
+    lc_lease_end(e->lease, e->in_store);
+    e->lease = NULL;
 }
 
 /* ---- The reply comes in -------------------------------------------------------------------- */
@@ -76,6 +83,8 @@ static int on_write(void *user, const void *bytes, size_t size)
 {
     errand *e = user;
     e->total += size;
+    if (e->lease && e->total > e->max_total)
+        end_lease(e); /* it will not be kept: others need not wait for its end */
     if (!e->streams)
         return lc_flight_add(e->flight, bytes, size);
     if (lc_assembler_feed(e->assembler, bytes, size) == LLMCACHE_MEMORY)
@@ -235,17 +244,23 @@ static void compare(errand *e, const lc_entry *fresh)
     e->check = NULL;
 }
 
-/* The other servers that wait were told of the answer when it was kept. */
-static void end_lease(errand *e)
+/* Whoever has joined meanwhile joins, or makes, the next flight: this one brings nothing. */
+static void leave_to_others(errand *e)
 {
-    lc_lease_end(e->lease, e->in_store);
-    e->lease = NULL;
+    lc_landing landing = {.source = LLMCACHE_SOURCE_MODEL, .why = ""};
+    lc_flight_finish(e->flight, &landing);
+    lc_flight_leave(e->flight);
+    free_errand(e);
 }
 
 static void run_errand(void *argument)
 {
     errand *e = argument;
     llmcache *cache = e->cache;
+    if (e->yields && !lc_lease_try(cache, &e->facts, e->wants, &e->lease)) {
+        leave_to_others(e);
+        return;
+    }
     llmcache_limits limits = limits_of(cache);
     llmcache_sink sink = {e, on_begin, on_write};
     lc_landing landing = {.source = LLMCACHE_SOURCE_MODEL, .why = ""};
@@ -315,7 +330,9 @@ int lc_call_llm(lc_job *job, lc_flight *flight, llmcache_error *err)
     e->anthropic = job->anthropic;
     e->stream = job->question.stream;
     e->no_store = job->controls.no_store;
+    e->yields = job->yields;
     e->wants = lc_flight_wants(flight);
+    e->max_total = lc_job_max_log(job);
     memcpy(e->raw, job->raw, sizeof e->raw);
     e->has_raw = job->has_raw;
     e->form = lc_job_form(job);

@@ -466,3 +466,23 @@ int lc_lease_find(lc_job *job)
         lc_count_add(&cache->counts.leases_given_up, 1);
     return how == TURN_FOUND;
 }
+
+int lc_lease_try(llmcache *cache, const llmcache_entry *facts, lc_wants wants, lc_lease **lease)
+{
+    llmcache_lease wish = {0};
+    int64_t others_ms = 0;
+    *lease = NULL;
+    if (!is_open(cache->leases))
+        return 1;
+    lc_lease *fresh = new_lease(cache->leases, facts->space, facts->fingerprint, wants);
+    int rc = fresh ? ask_store(fresh, &wish, &others_ms) : LLMCACHE_MEMORY;
+    if (!rc && !others_ms && hold(fresh)) {
+        *lease = fresh;
+        return 1;
+    }
+    if (!rc && !others_ms)
+        drop(fresh);
+    else
+        lc_free(fresh);
+    return rc || !others_ms;
+}

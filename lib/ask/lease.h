@@ -24,6 +24,12 @@ void lc_leases_free(lc_leases *leases); /* after the store is closed; accepts NU
  */
 int lc_lease_find(lc_job *job);
 
+/*
+ * For a call that nobody waits for: 0 when another server is at it already, or has just given up. Else 1, and *lease is
+ * to be held meanwhile, unless NULL. Asks the store, and does not wait for others.
+ */
+int lc_lease_try(llmcache *cache, const llmcache_entry *facts, lc_wants wants, lc_lease **lease);
+
 /* The call has ended, and the store has its answer or not. Frees the lease; accepts NULL. */
 void lc_lease_end(lc_lease *lease, int kept);
 

@@ -52,6 +52,7 @@ void lc_revalidate(lc_job *job)
     if (lc_job_join(job, &flight, &leads, NULL))
         return;
     if (leads) {
+        job->yields = 1;
         landing.code = lc_call_llm(job, flight, &landing.error);
         if (landing.code)
             lc_flight_finish(flight, &landing);

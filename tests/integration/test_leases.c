@@ -122,13 +122,12 @@ static test_mock mock;
 static odd store;
 static llmcache *cache;
 
-static void open_with(const char *lease_ms, const char *upstream_ms)
+static void open_with(const char *const settings[])
 {
     static const lc_store_options plain = {.connect_ms = 50};
     llmcache_error err;
     mock_start(&mock);
-    llmcache_options *options = test_cache_options(
-        &mock, (const char *const[]){"embedder", "none", "lease-ms", lease_ms, "upstream-timeout-ms", upstream_ms, NULL});
+    llmcache_options *options = test_cache_options(&mock, settings);
     memset(&store, 0, sizeof store);
     cr_assert_eq(lc_store_open("memory:", &plain, &store.store, &err), 0, "%s", err.message);
     cr_assert_eq(llmcache_options_store(options, &odd_ops, &store, &err), 0, "%s", err.message);
@@ -138,7 +137,7 @@ static void open_with(const char *lease_ms, const char *upstream_ms)
 
 static void open_plain(void)
 {
-    open_with("5000", "60000");
+    open_with((const char *const[]){"embedder", "none", NULL});
 }
 
 static const char *source_of(const char *body)
@@ -222,7 +221,7 @@ Test(leases_inside, waiting_ends_when_the_lease_can_have_run_out)
 
 Test(leases_inside, nobody_waits_longer_than_for_the_model)
 {
-    open_with("5000", "300");
+    open_with((const char *const[]){"embedder", "none", "upstream-timeout-ms", "300", NULL});
     store.others_ms = 50; /* for ever */
     cr_assert_str_eq(source_of(ASK("a")), "model");
     cr_assert_gt(store.asked, 1);
@@ -261,11 +260,17 @@ static void *ask_one(void *user)
     return (void *)source_of(ASK("slow"));
 }
 
+static void *ask_failing(void *user)
+{
+    test_call(cache, CHAT, NULL, ASK("large"));
+    return NULL;
+}
+
 /* Renewed while the call is under way; one that is lost is neither renewed again nor released. */
 Test(leases_inside, a_long_call_renews_its_lease_until_it_is_lost)
 {
     pthread_t thread;
-    open_with("30", "60000");
+    open_with((const char *const[]){"embedder", "none", "lease-ms", "30", NULL});
     mock_behave(&mock, "{'hold': true}");
     cr_assert_eq(pthread_create(&thread, NULL, ask_one, NULL), 0);
     cr_assert(test_wait_until(store.renewed >= 3, SOON));
@@ -278,6 +283,38 @@ Test(leases_inside, a_long_call_renews_its_lease_until_it_is_lost)
     pthread_join(thread, NULL);
     llmcache_close(cache);
     cr_assert_eq(store.released, 0);
+}
+
+/* Others need not wait for the end of what will not be kept. */
+Test(leases_inside, a_reply_too_large_to_keep_gives_its_lease_up_at_once)
+{
+    pthread_t thread;
+    open_with((const char *const[]){"embedder", "none", "max-answer-bytes", "64", NULL});
+    mock_behave(&mock, "{'huge': 4000000, 'stall_after_bytes': 2000000}");
+    cr_assert_eq(pthread_create(&thread, NULL, ask_failing, NULL), 0);
+    cr_assert(test_wait_until(store.given_up == 1, SOON));
+    cr_assert_eq(mock_open_calls(&mock), 1);
+    mock_stop(&mock);
+    pthread_join(thread, NULL);
+    llmcache_close(cache);
+    cr_assert_eq(store.released, 1);
+}
+
+Test(leases_inside, a_stale_answer_is_fetched_anew_by_one_server)
+{
+    open_with((const char *const[]){"embedder", "none", "ttl", "60", "stale-while-revalidate", "1h", NULL});
+    cr_assert_str_eq(source_of(ASK("a")), "model");
+    cr_assert(test_wait_until(store.released == 1, SOON));
+    test_clock_ms += 61000;
+    store.others_ms = 60000;
+    cr_assert_str_eq(source_of(ASK("a")), "stale");
+    cr_assert(test_wait_until(store.asked == 2 && test_counters(cache).in_flight == 0, SOON));
+    cr_assert_eq(mock_calls(&mock, NULL), 1);
+    store.others_ms = 0;
+    cr_assert_str_eq(source_of(ASK("a")), "stale");
+    cr_assert(test_wait_until(test_counters(cache).stored == 2, SOON));
+    cr_assert_eq(mock_calls(&mock, NULL), 2);
+    llmcache_close(cache);
 }
 
 Test(leases_inside, a_lease_is_lost_for_want_of_memory_and_no_answer)
