@@ -326,3 +326,37 @@ Test(redis_store, every_failing_allocation_is_an_error_and_nothing_else)
     }
     cr_assert_fail("allocations never end");
 }
+
+/* ---- Leases and rights ------------------------------------------------------------------------------- */
+
+static int lease_as(const char *user, const char *rights)
+{
+    llmcache_error err;
+    int64_t others_ms;
+    const llmcache_entry *entry = numbered_entry("default", 1);
+    const llmcache_key key = key_of_entry(entry);
+    const llmcache_lease lease = {.holder = "one-1", .lease_ms = 60000};
+    redisContext *link = test_redis_connect(&redis);
+    const char *command =
+        test_format("ACL SETUSER %s on >pw ~prompt_cache:* ~embed_cache:* ~observation_cache:* %s", user, rights);
+    redisReply *reply = redisCommand(link, command);
+    cr_assert(reply && reply->type == REDIS_REPLY_STATUS, "%s", reply ? reply->str : "lost");
+    freeReplyObject(reply);
+    redisFree(link);
+    lc_store own = store_at(test_format("redis://%s:pw@127.0.0.1:%d", user, redis.port), NULL);
+    int rc = own.ops.lease(own.self, &key, &lease, DEADLINE_MS, &others_ms, &err);
+    if (!rc)
+        rc = own.ops.release(own.self, &key, &lease, 100, DEADLINE_MS, &err);
+    cr_assert_eq(put_entry_in(&own, entry, DEADLINE_MS, &err), 0, "%s", err.message);
+    lc_store_close(&own);
+    return rc;
+}
+
+/* Not a failure of the store: the cache does without. */
+Test(redis_store, a_user_without_the_rights_has_no_leases)
+{
+    cr_expect_eq(lease_as("whole", "+@all ~llmcache_*"), 0);
+    cr_expect_eq(lease_as("documented", "+@all -@scripting +eval ~llmcache_lease:* ~llmcache_given_up:*"), 0);
+    cr_expect_eq(lease_as("noscripts", "+@all -@scripting ~llmcache_*"), LLMCACHE_UNSUPPORTED);
+    cr_expect_eq(lease_as("nokeys", "+@all"), LLMCACHE_UNSUPPORTED);
+}
