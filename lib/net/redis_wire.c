@@ -136,7 +136,7 @@ int lc_redis_receive(lc_redis_conn *conn, int64_t until_ms, redisReply **reply,
                      llmcache_error *err)
 {
     char chunk[CHUNK];
-    for (;;) {
+    for (int tries = 0;; tries++) { /* what has come is taken, also when the time is over: others were waited for */
         size_t got;
         redisReply *parsed = NULL;
         int rc = parse(conn, &parsed, err);
@@ -148,7 +148,7 @@ int lc_redis_receive(lc_redis_conn *conn, int64_t until_ms, redisReply **reply,
         }
         if (conn->reader->len > reply_max_bytes)
             return lc_fail(err, LLMCACHE_TOO_LARGE, "%s sent too large a reply", conn->name);
-        if (lc_mono_ms() > until_ms)
+        if (tries && lc_mono_ms() > until_ms)
             return lc_fail(err, LLMCACHE_TIMEOUT, "%s did not answer in time", conn->name);
         rc = lc_link_receive(conn->link, chunk, sizeof chunk, until_ms, &got, err);
         if (rc)

@@ -1,6 +1,6 @@
 /*
- * Exchanges with a cluster. A batch is taken apart into units (redis_slots.h), each goes to the node of its slot, and
- * what is sent on goes round again: MOVED corrects the table, ASK holds for this time. The rounds are counted,
+ * Exchanges with a cluster. A batch is taken apart into units (redis_slots.h), each goes to the node of its slot: all
+ * nodes are sent their shares before the first is listened to. What is sent on goes round again: MOVED corrects the table, ASK holds for this time. The rounds are counted,
  * since nodes that disagree could send a command round for ever.
  */
 #include "store/redis_cluster_inside.h"
@@ -22,7 +22,20 @@ typedef struct errand {
     lc_redis_node *node; /* held; NULL: to be found by the slot */
     int asking;
     int left;            /* still to be answered */
+    int share;           /* of this round; NONE: it waits for the next */
 } errand;
+
+enum { NONE = -1 };
+
+/* What one node is sent in a round. */
+typedef struct share {
+    lc_redis_node *node;
+    lc_redis_batch batch;
+    redisReply **replies;
+    lc_redis_call call;
+    int rc;
+    llmcache_error err;
+} share;
 
 typedef struct trip {
     lc_redis_cluster *cluster;
@@ -31,6 +44,8 @@ typedef struct trip {
     redisReply **replies;
     errand *errands;
     size_t count;
+    share *shares;
+    int share_count;
     int rc; /* of the first that failed, with its error */
     llmcache_error err;
 } trip;
@@ -62,6 +77,7 @@ static void send_on(trip *t, errand *e, lc_redis_redirect how, int slot, const l
         lc_redis_nodes_note_ask(t->cluster, node, lc_mono_ms());
     lc_redis_nodes_release(t->cluster, e->node);
     e->node = node;
+    e->share = NONE;
     e->asking = how == LC_REDIS_ASK;
     if (how == LC_REDIS_MOVED)
         lc_redis_topology_want(t->cluster);
@@ -93,77 +109,80 @@ static void take_replies(trip *t, errand *e, redisReply **replies)
 
 /* ---- One node's share ----------------------------------------------------------------------------- */
 
-static int is_in_share(const errand *e, const lc_redis_node *node)
+static int is_in_share(const errand *e, int number)
 {
-    return e->left && e->node == node;
+    return e->left && e->share == number;
 }
 
 /* The units that go to this node, in their order. */
-static int pack(trip *t, const lc_redis_node *node, lc_redis_batch *share)
+static int pack(trip *t, int number)
 {
+    lc_redis_batch *batch = &t->shares[number].batch;
     for (size_t i = 0; i < t->count; i++) {
         const errand *e = &t->errands[i];
-        if (!is_in_share(e, node))
+        if (!is_in_share(e, number))
             continue;
         if (e->asking)
-            LC_REDIS_ADD(share, lc_redis_text("ASKING"));
-        lc_buffer_add(&share->bytes, t->batch->bytes.data + e->unit.at, e->unit.size);
-        share->count += e->unit.count;
+            LC_REDIS_ADD(batch, lc_redis_text("ASKING"));
+        lc_buffer_add(&batch->bytes, t->batch->bytes.data + e->unit.at, e->unit.size);
+        batch->count += e->unit.count;
     }
-    return share->bytes.broken;
+    return batch->bytes.broken;
 }
 
-static void unpack(trip *t, const lc_redis_node *node, redisReply **replies)
+static void unpack(trip *t, int number)
 {
+    redisReply **replies = t->shares[number].replies;
     size_t at = 0;
     for (size_t i = 0; i < t->count; i++) {
         errand *e = &t->errands[i];
-        if (!is_in_share(e, node))
+        if (!is_in_share(e, number))
             continue;
         if (e->asking) {
             lc_redis_reply_free(replies[at]);
             replies[at++] = NULL;
         }
         size_t count = e->unit.count;
-        take_replies(t, e, replies + at); /* may send it to a node whose turn is yet to come */
+        take_replies(t, e, replies + at);
         at += count;
     }
 }
 
-static void fail_share(trip *t, const lc_redis_node *node, int rc, const llmcache_error *err)
+static void fail_share(trip *t, int number)
 {
+    const share *s = &t->shares[number];
     for (size_t i = 0; i < t->count; i++)
-        if (is_in_share(&t->errands[i], node))
-            fail_errand(t, &t->errands[i], rc, err);
+        if (is_in_share(&t->errands[i], number))
+            fail_errand(t, &t->errands[i], s->rc, &s->err);
+    if (lc_conn_is_loss(s->rc))
+        lc_redis_topology_want(t->cluster);
 }
 
 /* A node is not asked once there is no time: that would look as if it were slow. */
-static int exchange_share(trip *t, lc_redis_node *node, const lc_redis_batch *share, redisReply **replies,
-                          llmcache_error *err)
+static void send_share(trip *t, int number)
 {
-    if (lc_mono_ms() >= t->until_ms)
-        return lc_fail(err, LLMCACHE_TIMEOUT, "%s did not answer in time", t->cluster->seeds->name);
-    return lc_redis_pool_exchange(node->pool, share, t->until_ms, replies, err);
+    share *s = &t->shares[number];
+    if (!pack(t, number))
+        s->replies = lc_zalloc_array(s->batch.count, sizeof *s->replies);
+    if (!s->replies)
+        s->rc = lc_fail_memory(&s->err);
+    else if (lc_mono_ms() >= t->until_ms)
+        s->rc = lc_fail(&s->err, LLMCACHE_TIMEOUT, "%s did not answer in time", t->cluster->seeds->name);
+    else
+        s->rc = lc_redis_pool_begin(s->node->pool, &s->batch, t->until_ms, &s->call, &s->err);
 }
 
-static void visit_node(trip *t, lc_redis_node *node)
+static void receive_share(trip *t, int number)
 {
-    llmcache_error err;
-    lc_redis_batch share;
-    redisReply **replies = NULL;
-    lc_redis_batch_init(&share);
-    int rc = pack(t, node, &share);
-    if (!rc)
-        replies = lc_zalloc_array(share.count, sizeof *replies);
-    rc = !replies ? lc_fail_memory(&err) : exchange_share(t, node, &share, replies, &err);
-    if (!rc)
-        unpack(t, node, replies);
+    share *s = &t->shares[number];
+    if (!s->rc)
+        s->rc = lc_redis_pool_finish(s->node->pool, &s->call, s->replies, &s->err);
+    if (s->rc)
+        fail_share(t, number);
     else
-        fail_share(t, node, rc, &err);
-    if (rc && lc_conn_is_loss(rc))
-        lc_redis_topology_want(t->cluster);
-    lc_free(replies);
-    lc_redis_batch_done(&share);
+        unpack(t, number);
+    lc_free(s->replies);
+    lc_redis_batch_done(&s->batch);
 }
 
 /* ---- Rounds --------------------------------------------------------------------------------------- */
@@ -184,20 +203,31 @@ static void find_nodes(trip *t)
     }
 }
 
-/* Every unit's node gets its share once; 1 when some were sent on. */
+/* The share of a node, begun if need be. */
+static int share_of(trip *t, lc_redis_node *node)
+{
+    for (int number = 0; number < t->share_count; number++)
+        if (t->shares[number].node == node)
+            return number;
+    share *fresh = &t->shares[t->share_count];
+    *fresh = (share){.node = node};
+    lc_redis_batch_init(&fresh->batch);
+    return t->share_count++;
+}
+
+/* Every unit's node gets its share once; 1 when some were sent on. A share's node is held by its errands. */
 static int go_round(trip *t)
 {
     int left = 0;
     find_nodes(t);
-    for (size_t i = 0; i < t->count; i++) {
-        errand *e = &t->errands[i];
-        lc_redis_node *node = e->node;
-        int is_first = e->left;
-        for (size_t before = 0; before < i && is_first; before++)
-            is_first = t->errands[before].node != node || !t->errands[before].left;
-        if (is_first)
-            visit_node(t, node);
-    }
+    t->share_count = 0;
+    for (size_t i = 0; i < t->count; i++)
+        if (t->errands[i].left)
+            t->errands[i].share = share_of(t, t->errands[i].node);
+    for (int number = 0; number < t->share_count; number++)
+        send_share(t, number);
+    for (int number = 0; number < t->share_count; number++)
+        receive_share(t, number);
     for (size_t i = 0; i < t->count; i++)
         left |= t->errands[i].left;
     return left;
@@ -221,10 +251,15 @@ static int take_apart(trip *t, llmcache_error *err)
     if (rc)
         return lc_fail(err, rc, "%s", lc_code_text(rc));
     t->errands = lc_zalloc_array(t->count + 1, sizeof *t->errands);
+    t->shares = lc_zalloc_array(t->count + 1, sizeof *t->shares); /* not more nodes than units */
     for (size_t i = 0; i < t->count && t->errands; i++)
-        t->errands[i] = (errand){.unit = units[i], .left = 1};
+        t->errands[i] = (errand){.unit = units[i], .left = 1, .share = NONE};
     lc_free(units);
-    return t->errands ? 0 : lc_fail_memory(err);
+    if (t->errands && t->shares)
+        return 0;
+    lc_free(t->errands);
+    lc_free(t->shares);
+    return lc_fail_memory(err);
 }
 
 int lc_redis_cluster_exchange(lc_redis_cluster *cluster, const lc_redis_batch *batch,
@@ -243,6 +278,7 @@ int lc_redis_cluster_exchange(lc_redis_cluster *cluster, const lc_redis_batch *b
     for (size_t i = 0; i < t.count; i++)
         lc_redis_nodes_release(cluster, t.errands[i].node);
     lc_free(t.errands);
+    lc_free(t.shares);
     if (rc) {
         for (size_t i = 0; i < batch->count; i++)
             lc_redis_free_replies(&replies[i], replies[i] != NULL);

@@ -21,8 +21,8 @@ void lc_redis_cluster_cancel(lc_redis_cluster *cluster);
 void lc_redis_cluster_free(lc_redis_cluster *cluster);
 
 /*
- * As lc_redis_pool_exchange. Commands on one key stay in order; those for several nodes go to one after the other,
- * and when one node fails the others have had theirs all the same.
+ * As lc_redis_pool_exchange. Commands on one key stay in order; several nodes are asked at once, and when one
+ * fails the others have had theirs all the same.
  */
 int lc_redis_cluster_exchange(lc_redis_cluster *cluster, const lc_redis_batch *batch,
                               int64_t until_ms, redisReply **replies, llmcache_error *err);
