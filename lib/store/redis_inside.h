@@ -50,6 +50,9 @@ int lc_redis_lease(void *self, const llmcache_key *key, const llmcache_lease *le
 int lc_redis_release(void *self, const llmcache_key *key, const llmcache_lease *lease, int64_t given_up_ms,
                      int64_t deadline_ms, llmcache_error *err);
 
+int lc_redis_each_vector(void *self, int64_t now_ms, llmcache_entry_fn fn, void *user,
+                         uint64_t *damaged, llmcache_error *err);
+
 /* The name of a part; "" when only the head of the fingerprint is known and no key has it. */
 int lc_redis_find_name(lc_redis_store *store, int part, const llmcache_key *key, int64_t until_ms,
                        lc_buffer *name, llmcache_error *err);

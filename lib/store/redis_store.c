@@ -174,7 +174,7 @@ int lc_store_open_redis(const char *uri, const lc_store_options *options, lc_sto
     *store = (lc_store){.self = self,
                         .ops = {.version = LLMCACHE_BACKEND_VERSION, .name = "redis", .get = get,
                                 .put = lc_redis_put, .remove = lc_redis_remove,
-                                .each = lc_redis_each, .ping = ping,
+                                .each = lc_redis_each, .each_vector = lc_redis_each_vector, .ping = ping,
                                 .stats = stats, .watch = watch, .close = close_store,
                                 .lease = lc_redis_lease, .release = lc_redis_release}};
     return 0;

@@ -182,6 +182,11 @@ int lc_redis_get(int part, lc_redis_word name, lc_redis_batch *batch)
                         lc_redis_text("vector"), lc_redis_text("answer"));
 }
 
+int lc_redis_get_vector(lc_redis_word name, lc_redis_batch *batch)
+{
+    return LC_REDIS_ADD(batch, lc_redis_text("HMGET"), name, lc_redis_text("facts"), lc_redis_text("vector"));
+}
+
 static int fail_damaged(const char *redis, llmcache_error *err)
 {
     return lc_fail(err, LLMCACHE_CORRUPT, "%s holds a damaged entry", redis);
@@ -235,45 +240,53 @@ static void read_vector(const char *bytes, size_t dimension, float *vector)
     }
 }
 
-static int read_record(const redisReply *reply, const char *redis, lc_redis_value *value,
+static int all_are(const redisReply *fields, int type)
+{
+    for (size_t i = 0; i < fields->elements; i++)
+        if (fields->element[i]->type != type)
+            return 0;
+    return 1;
+}
+
+/* facts, vector and, unless it was not asked for, answer. */
+static int read_record(const redisReply *reply, size_t fields, const char *redis, lc_redis_value *value,
                        llmcache_error *err)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != fields)
+        return fail_damaged(redis, err);
+    if (all_are(reply, REDIS_REPLY_NIL))
+        return fail_absent(err);
+    if (!all_are(reply, REDIS_REPLY_STRING))
         return fail_damaged(redis, err);
     const redisReply *facts = reply->element[0], *vector = reply->element[1],
-                     *answer = reply->element[2];
-    if (facts->type == REDIS_REPLY_NIL && vector->type == REDIS_REPLY_NIL &&
-        answer->type == REDIS_REPLY_NIL)
-        return fail_absent(err);
-    if (facts->type != REDIS_REPLY_STRING || vector->type != REDIS_REPLY_STRING ||
-        answer->type != REDIS_REPLY_STRING)
-        return fail_damaged(redis, err);
+                     *answer = fields > 2 ? reply->element[2] : NULL;
     llmcache_entry *entry = &value->entry;
     int rc = lc_facts_read(facts->str, facts->len, entry, &value->memory, err);
     if (rc)
         return rc;
     if (entry->dimension == 0 || vector->len % 4 || entry->dimension != vector->len / 4 ||
-        entry->body_size != answer->len)
+        (answer && entry->body_size != answer->len))
         return fail_damaged(redis, err);
     value->vector = lc_alloc_array(entry->dimension, sizeof *value->vector);
     if (!value->vector)
         return lc_fail_memory(err);
     read_vector(vector->str, entry->dimension, value->vector);
     entry->vector = value->vector;
-    entry->body = answer->str;
+    entry->body = answer ? answer->str : "";
+    entry->body_size = answer ? answer->len : 0;
     return 0;
 }
 
-int lc_redis_value_read(int part, lc_redis_word name, const redisReply *reply, const char *redis,
-                        lc_redis_value *value, llmcache_error *err)
+/* `fields` of a record; 0: a string. */
+static int read_value(int part, size_t fields, lc_redis_word name, const redisReply *reply, const char *redis,
+                      lc_redis_value *value, llmcache_error *err)
 {
     lc_redis_value fresh = {0};
     if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "WRONGTYPE", 9) == 0)
         return fail_damaged(redis, err);
     int rc = lc_redis_check(reply, redis, err);
     if (!rc)
-        rc = part != LLMCACHE_PART_EMBED ? read_string(reply, redis, &fresh, err)
-                                          : read_record(reply, redis, &fresh, err);
+        rc = fields ? read_record(reply, fields, redis, &fresh, err) : read_string(reply, redis, &fresh, err);
     if (!rc)
         rc = check_name(part, name, &fresh.entry, err);
     if (rc) {
@@ -282,6 +295,18 @@ int lc_redis_value_read(int part, lc_redis_word name, const redisReply *reply, c
     }
     *value = fresh;
     return 0;
+}
+
+int lc_redis_value_read(int part, lc_redis_word name, const redisReply *reply, const char *redis,
+                        lc_redis_value *value, llmcache_error *err)
+{
+    return read_value(part, part == LLMCACHE_PART_EMBED ? 3 : 0, name, reply, redis, value, err);
+}
+
+int lc_redis_vector_read(lc_redis_word name, const redisReply *reply, const char *redis,
+                         lc_redis_value *value, llmcache_error *err)
+{
+    return read_value(LLMCACHE_PART_EMBED, 2, name, reply, redis, value, err);
 }
 
 void lc_redis_value_done(lc_redis_value *value)

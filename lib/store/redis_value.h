@@ -35,6 +35,8 @@ lc_redis_print lc_redis_read_print(const redisReply *reply);
 
 /* Adds the command that reads one part. */
 int lc_redis_get(int part, lc_redis_word name, lc_redis_batch *batch);
+/* The same for a record without its answer. */
+int lc_redis_get_vector(lc_redis_word name, lc_redis_batch *batch);
 
 /* A value read: the entry points into the reply, `memory` and `vector`. */
 typedef struct lc_redis_value {
@@ -49,6 +51,9 @@ typedef struct lc_redis_value {
  */
 int lc_redis_value_read(int part, lc_redis_word name, const redisReply *reply, const char *redis,
                         lc_redis_value *value, llmcache_error *err);
+/* The reply to lc_redis_get_vector, checked as far as that goes; the entry has no body. */
+int lc_redis_vector_read(lc_redis_word name, const redisReply *reply, const char *redis,
+                         lc_redis_value *value, llmcache_error *err);
 void lc_redis_value_done(lc_redis_value *value);
 
 #endif

@@ -8,7 +8,10 @@
 #include "store/redis_value.h"
 #include "store/store.h"
 
-enum { READ_AT_ONCE = 16 }; /* values asked for in one batch */
+enum {
+    READ_AT_ONCE = 16,     /* values asked for in one batch */
+    VECTORS_AT_ONCE = 128  /* the same without answers */
+};
 #define DAMAGED_LIFE_MS "604800000" /* a week to look at them */
 
 /* ---- Damaged values ----------------------------------------------------------------------------- */
@@ -82,6 +85,7 @@ int lc_redis_find_name(lc_redis_store *store, int part, const llmcache_key *key,
 typedef struct walk {
     lc_redis_store *store;
     int part;
+    int vectors_only; /* of records: without their answers */
     int64_t now_ms;
     llmcache_entry_fn fn;
     void *user;
@@ -93,7 +97,8 @@ typedef struct walk {
 static int show(walk *w, lc_redis_word name, const redisReply *reply, llmcache_error *err)
 {
     lc_redis_value value = {0};
-    int rc = lc_redis_value_read(w->part, name, reply, w->store->name, &value, err);
+    int rc = w->vectors_only ? lc_redis_vector_read(name, reply, w->store->name, &value, err)
+                             : lc_redis_value_read(w->part, name, reply, w->store->name, &value, err);
     if (rc == LLMCACHE_CORRUPT) {
         lc_redis_set_aside(w->store, name, lc_mono_ms() + LC_REDIS_STEP_MS);
         w->damaged++;
@@ -111,11 +116,14 @@ static int show(walk *w, lc_redis_word name, const redisReply *reply, llmcache_e
 
 static int show_some(walk *w, const lc_redis_word *names, size_t count, llmcache_error *err)
 {
-    redisReply *replies[READ_AT_ONCE];
+    redisReply *replies[VECTORS_AT_ONCE];
     lc_redis_batch batch;
     lc_redis_batch_init(&batch);
     for (size_t i = 0; i < count; i++)
-        lc_redis_get(w->part, names[i], &batch);
+        if (w->vectors_only)
+            lc_redis_get_vector(names[i], &batch);
+        else
+            lc_redis_get(w->part, names[i], &batch);
     int rc = lc_redis_route_exchange(&w->store->route, &batch, lc_mono_ms() + LC_REDIS_STEP_MS,
                                      replies, err);
     lc_redis_batch_done(&batch);
@@ -129,27 +137,41 @@ static int show_some(walk *w, const lc_redis_word *names, size_t count, llmcache
 
 static int show_page(void *user, const lc_redis_word *names, size_t count, llmcache_error *err)
 {
+    size_t most = ((walk *)user)->vectors_only ? VECTORS_AT_ONCE : READ_AT_ONCE;
     int rc = 0;
-    for (size_t at = 0; at < count && !rc; at += READ_AT_ONCE)
-        rc = show_some(user, names + at, count - at < READ_AT_ONCE ? count - at : READ_AT_ONCE, err);
+    for (size_t at = 0; at < count && !rc; at += most)
+        rc = show_some(user, names + at, count - at < most ? count - at : most, err);
     return rc;
+}
+
+static int go_over(walk *w, const char *space, uint64_t *damaged, llmcache_error *err)
+{
+    lc_buffer pattern;
+    lc_buffer_init(&pattern, 0);
+    int rc = lc_redis_key_pattern(w->part, space, "", &pattern)
+                 ? lc_fail_memory(err)
+                 : lc_redis_scan(&w->store->route, pattern.data, 0, show_page, w, err);
+    lc_buffer_done(&pattern);
+    if (rc)
+        return rc;
+    if (!space && !w->stopped)
+        atomic_store(lc_redis_count_of(w->store, w->part), w->seen);
+    if (damaged)
+        *damaged = w->damaged;
+    return 0;
 }
 
 int lc_redis_each(void *self, int part, const char *space, int64_t now_ms, llmcache_entry_fn fn,
                   void *user, uint64_t *damaged, llmcache_error *err)
 {
     walk w = {.store = self, .part = part, .now_ms = now_ms, .fn = fn, .user = user};
-    lc_buffer pattern;
-    lc_buffer_init(&pattern, 0);
-    int rc = lc_redis_key_pattern(part, space, "", &pattern)
-                 ? lc_fail_memory(err)
-                 : lc_redis_scan(&w.store->route, pattern.data, 0, show_page, &w, err);
-    lc_buffer_done(&pattern);
-    if (rc)
-        return rc;
-    if (!space && !w.stopped)
-        atomic_store(lc_redis_count_of(w.store, part), w.seen);
-    if (damaged)
-        *damaged = w.damaged;
-    return 0;
+    return go_over(&w, space, damaged, err);
+}
+
+int lc_redis_each_vector(void *self, int64_t now_ms, llmcache_entry_fn fn, void *user,
+                         uint64_t *damaged, llmcache_error *err)
+{
+    walk w = {.store = self, .part = LLMCACHE_PART_EMBED, .vectors_only = 1, .now_ms = now_ms, .fn = fn,
+              .user = user};
+    return go_over(&w, NULL, damaged, err);
 }

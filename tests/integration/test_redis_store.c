@@ -242,6 +242,12 @@ Test(redis_store, a_value_under_anothers_name_is_not_found)
 
 /* ---- Many ---------------------------------------------------------------------------------------- */
 
+static int one_more(void *user, const llmcache_entry *entry)
+{
+    ++*(int *)user;
+    return 0;
+}
+
 static int count_and_remove(void *user, const llmcache_entry *entry)
 {
     llmcache_error err;
@@ -272,6 +278,55 @@ Test(redis_store, a_walk_sees_each_entry_once_even_while_it_removes_them)
     cr_assert_eq(store.ops.each(store.self, LLMCACHE_PART_EMBED, NULL, lc_wall_ms(), count_and_remove,
                                 &seen, NULL, &err), 0);
     cr_assert_eq(seen, COUNT / 2);
+}
+
+/* ---- Vectors without answers ---------------------------------------------------------------------- */
+
+static int64_t bytes_sent(void)
+{
+    const char *field = strstr(test_redis_command(&redis, "INFO stats"), "total_net_output_bytes:");
+    return field ? atoll(field + strlen("total_net_output_bytes:")) : -1;
+}
+
+typedef struct vectors {
+    int count, wrong;
+} vectors;
+
+static int check_vector(void *user, const llmcache_entry *found)
+{
+    vectors *v = user;
+    const llmcache_entry *wanted = numbered_entry("default", v->count++);
+    v->wrong += found->dimension != wanted->dimension || !found->vector || strcmp(found->embedder, wanted->embedder) != 0 ||
+                strcmp(found->space, "default") != 0 || found->body_size != 0;
+    return 0;
+}
+
+Test(redis_store, vectors_are_read_without_the_answers)
+{
+    enum { COUNT = 300, SIZE = 10000 };
+    llmcache_error err;
+    uint64_t damaged = 7;
+    int seen = 0;
+    vectors v = {0};
+    char *body = malloc(SIZE);
+    memset(body, 'a', SIZE);
+    for (int i = 0; i < COUNT; i++) {
+        llmcache_entry entry = *numbered_entry("default", i);
+        entry.body = body;
+        entry.body_size = SIZE;
+        cr_assert_eq(put(&entry, &err), 0);
+    }
+    free(body);
+    int64_t before = bytes_sent();
+    cr_assert_eq(store.ops.each(store.self, LLMCACHE_PART_EMBED, NULL, lc_wall_ms(), one_more, &seen, &damaged, &err), 0);
+    int64_t whole = bytes_sent() - before;
+    cr_assert_eq(store.ops.each_vector(store.self, lc_wall_ms(), check_vector, &v, &damaged, &err), 0);
+    int64_t vectors_only = bytes_sent() - before - whole;
+    cr_assert_eq(seen, COUNT);
+    cr_assert_eq(v.count, COUNT);
+    cr_assert_eq(v.wrong, 0);
+    cr_assert_eq(damaged, 0u);
+    cr_assert_lt(vectors_only * 8, whole, "%lld of %lld bytes", (long long)vectors_only, (long long)whole);
 }
 
 Test(redis_store, large_answers_come_back_whole)
