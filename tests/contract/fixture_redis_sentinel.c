@@ -5,7 +5,7 @@
 static const char *start(lc_store_options *options)
 {
     static test_redis_sentinel all;
-    if (!test_redis_installed())
+    if (test_redis_lacks_sentinel())
         return NULL;
     test_redis_sentinel_start(&all, NULL);
     fixture_redis = all.nodes[0];

@@ -50,8 +50,9 @@ static void start_with(int node_timeout_ms)
 {
     llmcache_error err;
     const test_redis_cluster_options options = {.node_timeout_ms = node_timeout_ms};
-    if (!test_redis_installed())
-        cr_skip_test("redis-server is not installed");
+    const char *lacking = test_redis_lacks_cluster();
+    if (lacking)
+        cr_skip_test("%s", lacking);
     test_redis_cluster_start(&cluster, &options);
     store = store_at(cluster.uri, NULL);
     for (int i = 0; i < ENTRIES; i++) {

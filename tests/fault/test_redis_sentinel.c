@@ -38,8 +38,9 @@ static int put_into(lc_store *into, const llmcache_entry *entry, int64_t deadlin
 static void start_with(const test_redis_sentinel_options *options)
 {
     llmcache_error err;
-    if (!test_redis_installed())
-        cr_skip_test("redis-server is not installed");
+    const char *lacking = test_redis_lacks_sentinel();
+    if (lacking)
+        cr_skip_test("%s", lacking);
     test_redis_sentinel_start(&all, options);
     store = store_at(all.uri, all.nodes[0].ca_file);
     for (int i = 0; i < ENTRIES; i++) {

@@ -6,7 +6,7 @@ static test_redis_cluster cluster;
 
 static const char *start(void)
 {
-    if (!test_redis_installed())
+    if (test_redis_lacks_cluster())
         return NULL;
     test_redis_cluster_start(&cluster, NULL);
     return cluster.uri;

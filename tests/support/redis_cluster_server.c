@@ -47,6 +47,8 @@ static const char *configuration(const test_redis_cluster_options *options)
 {
     const char *login =
         options->password ? test_format("masterauth %s\n", options->password) : "";
+    if (options->user)
+        login = test_format("%smasteruser %s\n", login, options->user);
     return test_format("cluster-enabled yes\ncluster-config-file nodes.conf\n"
                        "cluster-node-timeout %d\ncluster-require-full-coverage no\n"
                        "cluster-replica-validity-factor 0\nrepl-diskless-sync-delay 0\n%s%s",
@@ -59,12 +61,15 @@ void test_redis_cluster_start(test_redis_cluster *cluster, const test_redis_clus
     static const test_redis_cluster_options plain;
     options = options ? options : &plain;
     const test_redis_options node = {.cluster = 1,
+                                     .user = options->user,
                                      .password = options->password,
                                      .tls = options->tls,
                                      .config = configuration(options)};
     const char *hosts = "";
     for (int i = 0; i < TEST_CLUSTER_NODES; i++) {
-        test_redis_prepare(&cluster->nodes[i], &node);
+        test_redis_options one = node;
+        one.tls_like = i ? &cluster->nodes[0] : NULL;
+        test_redis_prepare(&cluster->nodes[i], &one);
         cluster->ids[i] = test_format("%040d", i + 1);
         hosts = test_format("%s%s127.0.0.1:%d", hosts, i ? "," : "", cluster->nodes[i].port);
     }
@@ -74,9 +79,10 @@ void test_redis_cluster_start(test_redis_cluster *cluster, const test_redis_clus
         test_redis_launch(&cluster->nodes[i]);
     }
     cluster->uri =
-        test_format("%s+cluster://%s%s%s%s", options->tls ? "rediss" : "redis",
-                    options->password ? ":" : "", options->password ? options->password : "",
+        test_format("%s+cluster://%s%s%s%s%s", options->tls ? "rediss" : "redis",
+                    options->user ? options->user : "", options->password ? ":" : "", options->password ? options->password : "",
                     options->password ? "@" : "", hosts);
+    cluster->ca_file = cluster->nodes[0].ca_file;
     if (!test_wait_until(works(cluster), 40000))
         test_give_up("the redis cluster does not come up");
 }

@@ -9,11 +9,12 @@ enum { TEST_CLUSTER_PRIMARIES = 3, TEST_CLUSTER_NODES = 6 };
 typedef struct test_redis_cluster {
     test_redis nodes[TEST_CLUSTER_NODES]; /* 0 to 2 begin as primaries, i + 3 as replica of i */
     const char *ids[TEST_CLUSTER_NODES];
-    const char *uri; /* redis+cluster:// of all */
+    const char *uri; /* redis+cluster:// of all, or rediss+cluster:// */
+    const char *ca_file; /* with tls: what to trust */
 } test_redis_cluster;
 
 typedef struct test_redis_cluster_options {
-    const char *password;
+    const char *user, *password;
     int tls;
     int node_timeout_ms; /* 0: 15000 */
 } test_redis_cluster_options;

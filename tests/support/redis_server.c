@@ -285,3 +285,30 @@ const char *test_redis_command(const test_redis *redis, const char *format, ...)
     redisFree(link);
     return text;
 }
+
+static int can(const test_redis_options *options, const char *command, const char *what)
+{
+    test_redis redis;
+    test_redis_prepare(&redis, options);
+    launch(&redis);
+    int it_can = test_wait_until(answers(&redis) || !test_running(&redis.process), 20000) &&
+                 redis.process.pid && test_redis_says(&redis, command, what);
+    test_redis_kill(&redis);
+    return it_can;
+}
+
+const char *test_redis_lacks_cluster(void)
+{
+    const test_redis_options node = {.cluster = 1, .config = "cluster-enabled yes\n"};
+    if (!program())
+        return "redis-server is not installed";
+    return can(&node, "CLUSTER INFO", "cluster_state") ? NULL : "this redis-server cannot be part of a cluster";
+}
+
+const char *test_redis_lacks_sentinel(void)
+{
+    const test_redis_options sentinel = {.sentinel = 1, .config = "sentinel monitor me 127.0.0.1 1 1\n"};
+    if (!program())
+        return "redis-server is not installed";
+    return can(&sentinel, "SENTINEL MASTERS", "me") ? NULL : "this redis-server cannot be a sentinel";
+}

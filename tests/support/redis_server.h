@@ -42,6 +42,11 @@ typedef struct test_redis {
  * installed"). */
 int test_redis_installed(void);
 
+/* The same for one that can be part of a cluster, or a sentinel: builds may lack either. A line that says what is
+ * missing, for cr_skip_test; NULL: nothing. */
+const char *test_redis_lacks_cluster(void);
+const char *test_redis_lacks_sentinel(void);
+
 /* The program of a Redis 8, which has vector sets: what script/redis8 put below build/, or
  * what LLMCACHE_TEST_REDIS8_SERVER names. NULL, with a line that says so: skip. */
 const char *test_redis8(void);
