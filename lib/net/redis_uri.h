@@ -21,6 +21,7 @@ typedef struct lc_redis_uri {
     char *user, *password;  /* NULL for none */
     int database;
     char *name;             /* for people: without user and password */
+    int reads_replica;      /* a replica of a cluster that is to answer itself */
     struct lc_redis_sentinels *sentinels; /* who says where it is: host is NULL then. NULL: nobody needs to */
 } lc_redis_uri;
 

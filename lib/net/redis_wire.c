@@ -200,7 +200,7 @@ int lc_redis_exchange(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t 
 static int log_in(lc_redis_conn *conn, const lc_redis_uri *uri, int64_t until_ms, llmcache_error *err)
 {
     lc_redis_batch batch;
-    redisReply *replies[2];
+    redisReply *replies[3];
     char number[16];
     lc_redis_batch_init(&batch);
     if (uri->password && uri->user)
@@ -212,6 +212,8 @@ static int log_in(lc_redis_conn *conn, const lc_redis_uri *uri, int64_t until_ms
         snprintf(number, sizeof number, "%d", uri->database);
         LC_REDIS_ADD(&batch, lc_redis_text("SELECT"), lc_redis_text(number));
     }
+    if (uri->reads_replica)
+        LC_REDIS_ADD(&batch, lc_redis_text("READONLY"));
     int rc = 0;
     if (batch.count || batch.bytes.broken) {
         rc = lc_redis_exchange(conn, &batch, until_ms, replies, err);

@@ -46,6 +46,16 @@ size_t lc_redis_cluster_nodes(lc_redis_cluster *cluster, lc_redis_address *addre
 /* Called whenever they may be others, by any thread; at most one, kept for the cluster's life. */
 void lc_redis_cluster_on_change(lc_redis_cluster *cluster, void (*changed)(void *user), void *user);
 
+/* Where the primary of the key's slot is; 0 while nobody serves it, or nothing is known. */
+int lc_redis_cluster_owner(lc_redis_cluster *cluster, lc_redis_word name, lc_redis_address *address);
+
+typedef struct lc_redis_replica_address {
+    lc_redis_address replica, primary;
+} lc_redis_replica_address;
+
+/* The replicas there are, up to `most`; returns how many. */
+size_t lc_redis_cluster_replicas(lc_redis_cluster *cluster, lc_redis_replica_address *replicas, size_t most);
+
 /* A node's URI: with the login and the certificates of the cluster's. Free with lc_redis_uri_at_done. */
 int lc_redis_cluster_uri(const lc_redis_cluster *cluster, const lc_redis_address *address,
                          lc_redis_uri *uri);

@@ -36,6 +36,8 @@ struct lc_redis_cluster {
     lc_redis_node *nodes[LC_REDIS_MAX_NODES];
     size_t count;
     lc_redis_node *owner[LC_REDIS_SLOTS];
+    lc_redis_replica_address *replicas;
+    size_t replica_count;
     uint64_t passes;
     int known, wanted, asking, closing;
     char reason[LLMCACHE_MESSAGE_SIZE]; /* of the last pass that came to nothing */

@@ -249,6 +249,7 @@ static void *follow(void *user)
             change_ears(ears);
         known = losses;
         if (!ears->trusted && all_hear(ears, losses)) {
+            lc_redis_replicas_note(ears->route->replicas, NULL); /* what changed unheard is not on them yet */
             ears->listener.trust(ears->listener.user);
             ears->trusted = 1;
             set_handled(ears, losses);

@@ -159,11 +159,26 @@ static int hold_owners(lc_redis_cluster *cluster, const lc_redis_map *map, lc_re
     return rc;
 }
 
-/* Returns whether other nodes own slots than before. */
-static int take_over(lc_redis_cluster *cluster, const lc_redis_map *map, lc_redis_node *const *holders)
+/* NULL: no memory. */
+static lc_redis_replica_address *list_replicas(const lc_redis_map *map, size_t *count)
+{
+    lc_redis_replica_address *list = lc_zalloc_array(map->count + 1, sizeof *list);
+    *count = 0;
+    for (size_t i = 0; i < map->count && list; i++)
+        if (map->follows[i] < map->count)
+            list[(*count)++] = (lc_redis_replica_address){map->nodes[i], map->nodes[map->follows[i]]};
+    return list;
+}
+
+/* Returns whether other nodes own slots than before. Takes the replicas. */
+static int take_over(lc_redis_cluster *cluster, const lc_redis_map *map, lc_redis_node *const *holders,
+                     lc_redis_replica_address *replicas, size_t replica_count)
 {
     int changed = 0;
     pthread_mutex_lock(&cluster->lock);
+    lc_redis_replica_address *old = cluster->replicas;
+    cluster->replicas = replicas;
+    cluster->replica_count = replica_count;
     for (size_t i = 0; i < cluster->count; i++) {
         int owns = 0;
         for (size_t at = 0; at < map->count && !owns; at++)
@@ -175,17 +190,22 @@ static int take_over(lc_redis_cluster *cluster, const lc_redis_map *map, lc_redi
         cluster->owner[slot] = map->owner[slot] < map->count ? holders[map->owner[slot]] : NULL;
     cluster->known = 1;
     pthread_mutex_unlock(&cluster->lock);
+    lc_free(old);
     return changed;
 }
 
 int lc_redis_nodes_adopt(lc_redis_cluster *cluster, const lc_redis_map *map, llmcache_error *err)
 {
+    size_t replica_count;
     lc_redis_node **holders = lc_zalloc_array(map->count + 1, sizeof *holders);
-    if (!holders)
-        return lc_fail_memory(err);
-    int rc = hold_owners(cluster, map, holders, err);
-    int changed = !rc && take_over(cluster, map, holders);
-    for (size_t i = 0; i < map->count; i++)
+    lc_redis_replica_address *replicas = list_replicas(map, &replica_count);
+    int rc = holders && replicas ? hold_owners(cluster, map, holders, err) : lc_fail_memory(err);
+    int changed = 0;
+    if (rc)
+        lc_free(replicas);
+    else
+        changed = take_over(cluster, map, holders, replicas, replica_count);
+    for (size_t i = 0; i < map->count && holders; i++)
         lc_redis_nodes_release(cluster, holders[i]);
     lc_free(holders);
     if (changed)
@@ -240,6 +260,32 @@ void lc_redis_nodes_free_all(lc_redis_cluster *cluster)
     for (size_t i = 0; i < cluster->count; i++)
         free_node(cluster->nodes[i]);
     cluster->count = 0;
+    lc_free(cluster->replicas);
+    cluster->replicas = NULL;
+    cluster->replica_count = 0;
+}
+
+/* ---- For the replicas ------------------------------------------------------------------------------- */
+
+int lc_redis_cluster_owner(lc_redis_cluster *cluster, lc_redis_word name, lc_redis_address *address)
+{
+    int slot = lc_redis_slot_of(name);
+    pthread_mutex_lock(&cluster->lock);
+    const lc_redis_node *node = cluster->owner[slot];
+    if (node)
+        *address = node->address;
+    pthread_mutex_unlock(&cluster->lock);
+    return node != NULL;
+}
+
+size_t lc_redis_cluster_replicas(lc_redis_cluster *cluster, lc_redis_replica_address *replicas, size_t most)
+{
+    pthread_mutex_lock(&cluster->lock);
+    size_t count = cluster->replica_count < most ? cluster->replica_count : most;
+    for (size_t i = 0; i < count; i++)
+        replicas[i] = cluster->replicas[i];
+    pthread_mutex_unlock(&cluster->lock);
+    return count;
 }
 
 /* ---- Whose changes are to be heard ------------------------------------------------------------------ */

@@ -26,6 +26,7 @@ void lc_redis_route_look(const lc_redis_route *route, lc_conn_pool_state *state)
 
 void lc_redis_route_cancel(const lc_redis_route *route)
 {
+    lc_redis_replicas_cancel(route->replicas);
     if (route->cluster)
         lc_redis_cluster_cancel(route->cluster);
     else if (route->pool)
@@ -34,6 +35,7 @@ void lc_redis_route_cancel(const lc_redis_route *route)
 
 void lc_redis_route_free(lc_redis_route *route)
 {
+    lc_redis_replicas_free(route->replicas);
     lc_redis_cluster_free(route->cluster);
     lc_redis_pool_free(route->pool);
     *route = (lc_redis_route){0};

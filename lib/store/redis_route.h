@@ -3,10 +3,12 @@
 #define LC_STORE_REDIS_ROUTE_H
 
 #include "store/redis_cluster.h"
+#include "store/redis_replicas.h"
 
 typedef struct lc_redis_route {
     lc_redis_pool *pool;
     lc_redis_cluster *cluster;
+    lc_redis_replicas *replicas; /* of the cluster; NULL: they are not read */
 } lc_redis_route;
 
 /* As lc_redis_pool_exchange and lc_redis_cluster_exchange. */

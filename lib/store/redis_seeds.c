@@ -23,8 +23,9 @@ static int refuse(llmcache_error *err, const char *what)
 
 /* The parts of the text between which the addresses stand. */
 typedef struct frame {
-    const char *scheme, *login, *tail;
+    const char *scheme, *login;
     size_t login_size; /* with its @ */
+    lc_buffer tail;    /* what stands behind the addresses, for each of them */
 } frame;
 
 static int read_seed(const frame *f, const char *host, size_t size, lc_redis_uri *uri, llmcache_error *err)
@@ -34,12 +35,34 @@ static int read_seed(const frame *f, const char *host, size_t size, lc_redis_uri
     lc_buffer_text(&text, f->scheme);
     lc_buffer_add(&text, f->login, f->login_size);
     lc_buffer_add(&text, host, size);
-    lc_buffer_text(&text, f->tail);
+    lc_buffer_add(&text, f->tail.data ? f->tail.data : "", f->tail.size);
     int rc = text.broken ? lc_fail_memory(err) : lc_redis_uri_read(text.data, uri, err);
     lc_buffer_done(&text);
     if (!rc && uri->database)
         return refuse(err, "a cluster has no databases but 0");
     return rc;
+}
+
+/* What stands behind the addresses, less what is the cluster's own: read=replica or read=primary. */
+static int read_tail(const char *tail, lc_redis_seeds *seeds, lc_buffer *rest, llmcache_error *err)
+{
+    size_t path = strcspn(tail, "?");
+    lc_buffer_add(rest, tail, path);
+    for (tail += path; *tail;) { /* at ? or & */
+        size_t size = 1 + strcspn(tail + 1, "&");
+        if (strncmp(tail + 1, "read=", 5) != 0) {
+            lc_buffer_byte(rest, rest->size && memchr(rest->data, '?', rest->size) ? '&' : '?');
+            lc_buffer_add(rest, tail + 1, size - 1);
+        } else if (size == 13 && memcmp(tail + 6, "replica", 7) == 0) {
+            seeds->read_replicas = 1;
+        } else if (size == 13 && memcmp(tail + 6, "primary", 7) == 0) {
+            seeds->read_replicas = 0;
+        } else {
+            return refuse(err, "read is primary or replica");
+        }
+        tail += size;
+    }
+    return rest->broken ? lc_fail_memory(err) : 0;
 }
 
 static int make_name(lc_redis_seeds *seeds, int tls, llmcache_error *err)
@@ -87,9 +110,12 @@ int lc_redis_seeds_read(const char *text, lc_redis_seeds *seeds, llmcache_error 
     const char *at = memrchr(f.login, '@', strcspn(f.login, "?"));
     const char *hosts = at ? at + 1 : f.login;
     f.login_size = (size_t)(hosts - f.login);
-    f.tail = hosts + strcspn(hosts, "/?#");
     *seeds = (lc_redis_seeds){0};
-    int rc = read_all(hosts, &f, seeds, err);
+    lc_buffer_init(&f.tail, 0);
+    int rc = read_tail(hosts + strcspn(hosts, "/?#"), seeds, &f.tail, err);
+    if (!rc)
+        rc = read_all(hosts, &f, seeds, err);
+    lc_buffer_done(&f.tail);
     if (!rc)
         rc = make_name(seeds, tls, err);
     if (rc)

@@ -1,6 +1,6 @@
 /*
  * Where a Redis Cluster is: redis+cluster://[user:password@]host[:port],host[:port]... and
- * rediss+cluster:// over TLS. The user and the password, also as ?user= and &password=, are those of every node. Pure.
+ * rediss+cluster:// over TLS. ?read=replica allows reads from replicas. The user and the password, also as ?user= and &password=, are those of every node. Pure.
  */
 #ifndef LC_STORE_REDIS_SEEDS_H
 #define LC_STORE_REDIS_SEEDS_H
@@ -12,6 +12,7 @@ enum { LC_REDIS_MAX_SEEDS = 32 };
 typedef struct lc_redis_seeds {
     lc_redis_uri uris[LC_REDIS_MAX_SEEDS]; /* one for each address */
     size_t count;
+    int read_replicas;
     char *name; /* for people: without user and password */
 } lc_redis_seeds;
 

@@ -194,8 +194,11 @@ static int read_share(lc_redis_map *map, const redisReply *share, const lc_redis
     size_t owner = place_of(map, share->element[2], asked);
     if (first < 0 || last < first || last >= LC_REDIS_SLOTS || owner == NOBODY)
         return 0;
-    for (size_t i = 3; i < share->elements; i++)
-        place_of(map, share->element[i], asked); /* a replica without an address is just not known */
+    for (size_t i = 3; i < share->elements; i++) {
+        size_t replica = place_of(map, share->element[i], asked);
+        if (replica != NOBODY && replica != owner) /* one without an address is just not known */
+            map->follows[replica] = (uint16_t)owner;
+    }
     for (long long slot = first; slot <= last; slot++) {
         if (map->owner[slot] != NOBODY)
             return 0;
@@ -209,6 +212,7 @@ int lc_redis_map_read(const redisReply *reply, const lc_redis_address *asked, lc
 {
     int fine = reply->type == REDIS_REPLY_ARRAY && reply->elements <= LC_REDIS_SLOTS;
     memset(map->owner, 0xff, sizeof map->owner);
+    memset(map->follows, 0xff, sizeof map->follows);
     map->count = 0;
     map->nodes = lc_zalloc_array(LC_REDIS_MAX_NODES, sizeof *map->nodes);
     if (!map->nodes)
@@ -247,6 +251,34 @@ void lc_redis_info_read(const redisReply *reply, int *works, uint64_t *epoch)
     *works = strstr(reply->str, "cluster_state:ok") != NULL;
     if (at)
         *epoch = strtoull(at + sizeof field - 1, NULL, 10);
+}
+
+/* Behind "\n<name>:", up to the end of the line. */
+static lc_redis_word field_of(const char *text, const char *name)
+{
+    for (const char *at = text; at; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        size_t size = strlen(name);
+        if (strncmp(at, name, size) == 0 && at[size] == ':')
+            return (lc_redis_word){at + size + 1, strcspn(at + size + 1, "\r\n")};
+    }
+    return (lc_redis_word){"", 0};
+}
+
+int lc_redis_replication_read(const redisReply *reply, lc_redis_replication *replication)
+{
+    if (!is_text(reply))
+        return 0;
+    lc_redis_replication fresh = {.is_primary = is_word(field_of(reply->str, "role"), "master"),
+                                  .link_is_up = is_word(field_of(reply->str, "master_link_status"), "up")};
+    lc_redis_word history = field_of(reply->str, "master_replid");
+    lc_redis_word offset = field_of(reply->str, fresh.is_primary ? "master_repl_offset" : "slave_repl_offset");
+    if (history.size == 0 || history.size >= sizeof fresh.history || offset.size == 0 || offset.size > 19)
+        return 0;
+    memcpy(fresh.history, history.bytes, history.size);
+    fresh.offset = strtoull(offset.bytes, NULL, 10);
+    *replication = fresh;
+    return 1;
 }
 
 lc_redis_word lc_redis_own_slots(const redisReply *reply)

@@ -38,6 +38,7 @@ typedef struct lc_redis_map {
     lc_redis_address *nodes; /* replicas too */
     size_t count;
     uint16_t owner[LC_REDIS_SLOTS]; /* place in nodes; count or more: nobody */
+    uint16_t follows[LC_REDIS_MAX_NODES]; /* of a replica: the place of its primary; count or more: nobody */
 } lc_redis_map;
 
 /* Reads the reply to CLUSTER SLOTS. LLMCACHE_STORE for what makes no sense, LLMCACHE_MEMORY. */
@@ -47,6 +48,16 @@ void lc_redis_map_done(lc_redis_map *map);
 
 /* Reads the reply to CLUSTER INFO: is the node in a cluster that works, and how new is what it knows? */
 void lc_redis_info_read(const redisReply *reply, int *works, uint64_t *epoch);
+
+/* How far a node is in the history of its primary, or in its own as one. */
+typedef struct lc_redis_replication {
+    int is_primary, link_is_up;
+    char history[48]; /* offsets of different ones cannot be compared */
+    uint64_t offset;
+} lc_redis_replication;
+
+/* Reads the reply to INFO replication; 0 when it does not say. */
+int lc_redis_replication_read(const redisReply *reply, lc_redis_replication *replication);
 
 /* Of the reply to CLUSTER NODES, the slots of the node itself, those moving in brackets; "" when there are none. */
 lc_redis_word lc_redis_own_slots(const redisReply *reply);

@@ -32,18 +32,33 @@ static int is_other(const llmcache_key *key, const llmcache_entry *entry)
            memcmp(key->fingerprint, entry->fingerprint, sizeof key->fingerprint) != 0;
 }
 
-static int read_one(lc_redis_store *store, int part, lc_redis_word name, int64_t until_ms,
-                    redisReply **reply, lc_redis_value *value, llmcache_error *err)
+static int read_from_primary(lc_redis_store *store, int part, lc_redis_word name, const lc_redis_batch *batch,
+                             int64_t until_ms, redisReply **reply, lc_redis_value *value, llmcache_error *err)
 {
-    lc_redis_batch batch;
-    lc_redis_batch_init(&batch);
-    lc_redis_get(part, name, &batch);
-    int rc = lc_redis_route_exchange(&store->route, &batch, until_ms, reply, err);
-    lc_redis_batch_done(&batch);
+    int rc = lc_redis_route_exchange(&store->route, batch, until_ms, reply, err);
     if (!rc)
         rc = lc_redis_value_read(part, name, *reply, store->name, value, err);
     if (rc == LLMCACHE_CORRUPT)
         lc_redis_set_aside(store, name, until_ms);
+    return rc;
+}
+
+/* What a replica gives counts if it is an answer; the last word on anything else is the primary's. */
+static int read_one(lc_redis_store *store, int part, lc_redis_word name, int64_t until_ms,
+                    redisReply **reply, lc_redis_value *value, llmcache_error *err)
+{
+    lc_redis_batch batch;
+    int done = 0, rc = 0;
+    lc_redis_batch_init(&batch);
+    lc_redis_get(part, name, &batch);
+    if (lc_redis_replicas_read(store->route.replicas, name, &batch, until_ms, reply)) {
+        done = lc_redis_value_read(part, name, *reply, store->name, value, err) == 0;
+        if (!done)
+            lc_redis_free_replies(reply, 1);
+    }
+    if (!done)
+        rc = read_from_primary(store, part, name, &batch, until_ms, reply, value, err);
+    lc_redis_batch_done(&batch);
     return rc;
 }
 
@@ -155,8 +170,12 @@ static int start(lc_redis_store *store, const char *uri, const lc_store_options 
     if (!store->echoes)
         return lc_fail_memory(err);
     int64_t probe_ms = options->connect_ms > PROBE_MS ? options->connect_ms : PROBE_MS;
-    if (store->seeds.count)
-        return lc_redis_cluster_new(&store->seeds, probe_ms, &store->route.cluster, err);
+    if (store->seeds.count) {
+        rc = lc_redis_cluster_new(&store->seeds, probe_ms, &store->route.cluster, err);
+        if (!rc && store->seeds.read_replicas)
+            rc = lc_redis_replicas_new(store->route.cluster, probe_ms, &store->route.replicas, err);
+        return rc;
+    }
     return lc_redis_pool_new(&store->uri, probe_ms, &store->route.pool, err);
 }
 

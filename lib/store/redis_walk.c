@@ -22,6 +22,7 @@ void lc_redis_set_aside(lc_redis_store *store, lc_redis_word name, int64_t until
     lc_buffer aside;
     redisReply *replies[4];
     llmcache_error err;
+    lc_redis_replicas_note(store->route.replicas, &name);
     lc_redis_batch_init(&batch);
     lc_buffer_init(&aside, 0);
     lc_buffer_text(&aside, LC_REDIS_DAMAGED_PREFIX);

@@ -166,6 +166,8 @@ static void take_keys(lc_redis_watch *watch, const redisReply *keys)
     for (size_t i = 0; i < keys->elements; i++) {
         const redisReply *key = keys->element[i];
         lc_redis_look look;
+        lc_redis_word name = word_of(key);
+        lc_redis_replicas_note(watch->route->replicas, key->type == REDIS_REPLY_STRING ? &name : NULL);
         if (key->type != REDIS_REPLY_STRING ||
             !lc_redis_echoes_knows(watch->echoes, word_of(key), &look)) {
             report(watch, key);
@@ -189,6 +191,7 @@ static void take_message(lc_redis_watch *watch, const redisReply *message)
         strcmp(message->element[0]->str, "message") != 0)
         return;
     if (message->element[2]->type == REDIS_REPLY_NIL) {
+        lc_redis_replicas_note(watch->route->replicas, NULL);
         watch->listener.distrust(watch->listener.user);
         watch->listener.trust(watch->listener.user);
         return;
@@ -270,6 +273,7 @@ static void *follow(void *user)
         if (connected)
             rc = subscribe(conn, name, until_ms, &err);
         if (!rc) {
+            lc_redis_replicas_note(watch->route->replicas, NULL);
             watch->listener.trust(watch->listener.user);
             lc_watch_current(&watch->listener, start_ms);
             listen(watch, conn);

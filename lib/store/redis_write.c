@@ -29,11 +29,18 @@ typedef struct writing {
 
 typedef void (*echo_fn)(lc_redis_echoes *echoes, lc_redis_word name, lc_redis_print print);
 
+static void tell_of(lc_redis_store *store, const lc_buffer *name, lc_redis_print print, echo_fn tell)
+{
+    lc_redis_word word = lc_redis_bytes(name);
+    tell(store->echoes, word, print);
+    lc_redis_replicas_note(store->route.replicas, &word);
+}
+
 static void tell_echoes(lc_redis_store *store, const writing *w, echo_fn tell)
 {
     for (int i = 0; i < PARTS; i++)
         if (w[i].part)
-            tell(store->echoes, lc_redis_bytes(&w[i].name), w[i].print);
+            tell_of(store, &w[i].name, w[i].print, tell);
 }
 
 /* A write of ours failed: what stands under the key now is anybody's guess. */
@@ -149,7 +156,7 @@ static void tell_removals(lc_redis_store *store, int parts, const llmcache_key *
             int part = parts & parts_there_are[p];
             lc_buffer_clear(&name);
             if (part && !keys[i].head_only && !lc_redis_key_name(part, &keys[i], &name))
-                tell(store->echoes, lc_redis_bytes(&name), nothing);
+                tell_of(store, &name, nothing, tell);
         }
     lc_buffer_done(&name);
 }

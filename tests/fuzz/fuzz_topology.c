@@ -34,6 +34,8 @@ static void check_map(const redisReply *reply)
         for (size_t before = 0; before < i; before++)
             FUZZ_CHECK(!lc_redis_same_address(&map.nodes[i], &map.nodes[before]));
     }
+    for (size_t i = 0; i < LC_REDIS_MAX_NODES; i++)
+        FUZZ_CHECK((map.follows[i] < map.count && map.follows[i] != i) || map.follows[i] == UINT16_MAX);
     for (size_t slot = 0; slot < LC_REDIS_SLOTS; slot++)
         FUZZ_CHECK(map.owner[slot] < map.count || map.owner[slot] == UINT16_MAX);
     lc_redis_map_done(&map);
@@ -48,6 +50,9 @@ static void check_rest(const redisReply *reply)
         FUZZ_CHECK(slot >= 0 && slot < LC_REDIS_SLOTS);
         check_address(&to);
     }
+    lc_redis_replication replication;
+    if (lc_redis_replication_read(reply, &replication))
+        FUZZ_CHECK(*replication.history && memchr(replication.history, '\0', sizeof replication.history));
     lc_redis_info_read(reply, &works, &epoch);
     FUZZ_CHECK(works == 0 || works == 1);
     lc_redis_word own = lc_redis_own_slots(reply);

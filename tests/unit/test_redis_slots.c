@@ -124,6 +124,9 @@ Test(redis_slots, maps)
     cr_expect_eq(map.count, 3u);
     cr_expect_eq(map.nodes[map.owner[0]].port, 1);
     cr_expect_eq(map.nodes[map.owner[99]].port, 1);
+    cr_expect_eq(map.nodes[map.follows[1]].port, 1, "2 is a replica of 1");
+    cr_expect_geq(map.follows[0], map.count);
+    cr_expect_geq(map.follows[2], map.count);
     cr_expect_geq(map.owner[100], map.count, "nobody's");
     cr_expect_str_eq(map.nodes[map.owner[101]].host, asked.host, "a host not known is that of the one asked");
     cr_expect_eq(map.nodes[map.owner[16383]].port, 3);
@@ -174,6 +177,33 @@ Test(redis_slots, what_a_node_says_of_itself)
     cr_expect_eq(lc_redis_own_slots(&reply).size, 0u);
 }
 
+Test(redis_slots, how_far_a_node_is)
+{
+    lc_redis_replication said;
+    static const char primary[] = "# Replication\r\nrole:master\r\nconnected_slaves:1\r\nmaster_replid:abc\r\n"
+                                  "master_replid2:000\r\nmaster_repl_offset:1234\r\n";
+    redisReply reply = {.type = REDIS_REPLY_STRING, .str = (char *)primary, .len = sizeof primary - 1};
+    cr_assert(lc_redis_replication_read(&reply, &said));
+    cr_expect(said.is_primary);
+    cr_expect_str_eq(said.history, "abc");
+    cr_expect_eq(said.offset, 1234u);
+    reply.str = (char *)"# Replication\r\nrole:slave\r\nmaster_link_status:up\r\nslave_repl_offset:99\r\n"
+                        "master_replid:abc\r\nmaster_repl_offset:98\r\n";
+    cr_assert(lc_redis_replication_read(&reply, &said));
+    cr_expect_not(said.is_primary);
+    cr_expect(said.link_is_up);
+    cr_expect_eq(said.offset, 99u);
+    reply.str = (char *)"role:slave\r\nmaster_link_status:down\r\nslave_repl_offset:99\r\nmaster_replid:abc\r\n";
+    cr_assert(lc_redis_replication_read(&reply, &said));
+    cr_expect_not(said.link_is_up);
+    static const char *const nothing[] = {"", "role:master\r\n", "role:master\r\nmaster_replid:abc\r\n",
+                                          "role:slave\r\nmaster_replid:\r\nslave_repl_offset:1\r\n"};
+    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++) {
+        reply.str = (char *)nothing[i];
+        cr_expect_not(lc_redis_replication_read(&reply, &said));
+    }
+}
+
 /* ---- The URI ------------------------------------------------------------------------------------- */
 
 Test(redis_slots, uris)
@@ -195,6 +225,18 @@ Test(redis_slots, uris)
     cr_assert_eq(lc_redis_seeds_read("rediss+cluster://a/0?user=u&password=p", &seeds, &err), 0);
     cr_expect_eq(seeds.uris[0].target.tls, 1);
     cr_expect_str_eq(seeds.uris[0].password, "p");
+    cr_expect_not(seeds.read_replicas);
+    lc_redis_seeds_done(&seeds);
+    cr_assert_eq(lc_redis_seeds_read("redis+cluster://a,b?user=u&read=replica&password=p", &seeds, &err), 0);
+    cr_expect(seeds.read_replicas);
+    cr_expect_str_eq(seeds.uris[1].user, "u");
+    cr_expect_str_eq(seeds.uris[1].password, "p");
+    lc_redis_seeds_done(&seeds);
+    cr_assert_eq(lc_redis_seeds_read("redis+cluster://a?read=replica&user=u&password=p", &seeds, &err), 0);
+    cr_expect_str_eq(seeds.uris[0].user, "u");
+    lc_redis_seeds_done(&seeds);
+    cr_assert_eq(lc_redis_seeds_read("redis+cluster://a?read=primary", &seeds, &err), 0);
+    cr_expect_not(seeds.read_replicas);
     lc_redis_seeds_done(&seeds);
 }
 
@@ -202,7 +244,8 @@ Test(redis_slots, uris_refused)
 {
     static const char *const texts[] = {"redis+cluster://", "redis+cluster://a,,b", "redis+cluster://a,",
                                         "redis+cluster://a:0", "redis+cluster://a/1", "redis+cluster://u@a,b:x",
-                                        "redis+cluster://hunter2@a?x=1", "redis://a,b", "redis+cluster:a"};
+                                        "redis+cluster://hunter2@a?x=1", "redis+cluster://a?read=", "redis+cluster://a?read=both",
+                                        "redis://a,b", "redis+cluster:a"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         llmcache_error err;
         lc_redis_seeds seeds;
