@@ -31,6 +31,7 @@ enum lc_pg_verb {
     LC_PG_REMOVE_HEAD,
     LC_PG_EACH,
     LC_PG_EACH_SPACE,
+    LC_PG_EACH_VECTOR,
     LC_PG_SWEEP,
     LC_PG_ASIDE,
     LC_PG_VERBS
@@ -64,8 +65,10 @@ typedef struct lc_pg_row {
     float *vector;
 } lc_pg_row;
 
-/* LLMCACHE_CORRUPT when it is damaged or not what its key says; the key's columns can be read even then. */
+/* LLMCACHE_CORRUPT when it is damaged or not what its key says; the key's columns can be read even then. A row that
+ * was read for its vector has the body's size in place of the body, and gives none. */
 int lc_pg_row_read(const PGresult *result, int row, int part, lc_pg_row *out, llmcache_error *err);
+int lc_pg_row_read_vector(const PGresult *result, int row, lc_pg_row *out, llmcache_error *err);
 void lc_pg_row_done(lc_pg_row *row);
 /* The key's columns of a row. */
 void lc_pg_row_key(const PGresult *result, int row, const char **space, size_t *space_size,

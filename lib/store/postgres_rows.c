@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "store/store.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 enum { SPACE, FINGERPRINT, FACTS, BODY, VECTOR };
@@ -15,6 +16,9 @@ enum { HEAD_SIZE = (LLMCACHE_ID_SIZE - 1) / 2 };
 
 #define COLUMNS "space, fingerprint, facts, body, vector"
 #define LIVE    "NOT damaged"
+
+/* The size of a body is known without reading it. */
+#define BODILESS "space, fingerprint, facts, octet_length(body), vector"
 
 /* The statements of one table; `number` makes their slots differ. */
 #define TABLE(number, name)                                                                        \
@@ -45,6 +49,10 @@ enum { HEAD_SIZE = (LLMCACHE_ID_SIZE - 1) / 2 };
                               "SELECT " COLUMNS " FROM " name " WHERE space = $1 AND"              \
                               " fingerprint > $2 AND (expires_ms = 0 OR expires_ms > $3) AND " LIVE \
                               " ORDER BY space, fingerprint LIMIT 256"},                           \
+        [LC_PG_EACH_VECTOR] = {number * LC_PG_VERBS + LC_PG_EACH_VECTOR,                           \
+                               "SELECT " BODILESS " FROM " name " WHERE (space, fingerprint) > ($1, $2)" \
+                               " AND (expires_ms = 0 OR expires_ms > $3) AND " LIVE                \
+                               " ORDER BY space, fingerprint LIMIT 1024"},                         \
         [LC_PG_SWEEP] = {number * LC_PG_VERBS + LC_PG_SWEEP,                                       \
                          "DELETE FROM " name " WHERE ctid = ANY (ARRAY (SELECT ctid FROM " name    \
                          " WHERE expires_ms > 0 AND expires_ms <= $1 LIMIT 1000"                   \
@@ -98,7 +106,7 @@ void lc_pg_row_key(const PGresult *result, int row, const char **space, size_t *
 }
 
 /* Do the facts speak of the row they stand in, and do body and vector have their sizes? */
-static int is_whole(const PGresult *result, int row, int part, const llmcache_entry *entry)
+static int is_whole(const PGresult *result, int row, int part, size_t body_size, const llmcache_entry *entry)
 {
     const char *space;
     const unsigned char *fingerprint;
@@ -107,12 +115,13 @@ static int is_whole(const PGresult *result, int row, int part, const llmcache_en
     return space_size == strlen(entry->space) && memcmp(space, entry->space, space_size) == 0 &&
            fingerprint_size == sizeof entry->fingerprint &&
            memcmp(fingerprint, entry->fingerprint, fingerprint_size) == 0 &&
-           entry->body_size == (size_t)PQgetlength(result, row, BODY) &&
+           entry->body_size == body_size &&
            (part != LLMCACHE_PART_EMBED ||
             (entry->dimension && vector_size == entry->dimension * sizeof(float)));
 }
 
-int lc_pg_row_read(const PGresult *result, int row, int part, lc_pg_row *out, llmcache_error *err)
+static int read_row(const PGresult *result, int row, int part, size_t body_size, lc_pg_row *out,
+                    llmcache_error *err)
 {
     llmcache_entry *entry = &out->entry;
     *out = (lc_pg_row){.entry.struct_size = sizeof *entry};
@@ -120,7 +129,7 @@ int lc_pg_row_read(const PGresult *result, int row, int part, lc_pg_row *out, ll
         return lc_fail(err, LLMCACHE_CORRUPT, "a row of the store has other columns");
     int rc = lc_facts_read(PQgetvalue(result, row, FACTS), (size_t)PQgetlength(result, row, FACTS), entry,
                            &out->memory, err);
-    if (!rc && !is_whole(result, row, part, entry))
+    if (!rc && !is_whole(result, row, part, body_size, entry))
         rc = lc_fail(err, LLMCACHE_CORRUPT, "a row of the store is not what its facts say");
     if (!rc && part == LLMCACHE_PART_EMBED) {
         out->vector = lc_memdup(PQgetvalue(result, row, VECTOR), entry->dimension * sizeof(float));
@@ -128,10 +137,27 @@ int lc_pg_row_read(const PGresult *result, int row, int part, lc_pg_row *out, ll
             rc = lc_fail_memory(err);
         entry->vector = out->vector;
     }
-    entry->body = PQgetvalue(result, row, BODY);
     if (part != LLMCACHE_PART_EMBED) {
         entry->embedder = "";
         entry->dimension = 0;
     }
+    return rc;
+}
+
+int lc_pg_row_read(const PGresult *result, int row, int part, lc_pg_row *out, llmcache_error *err)
+{
+    int rc = read_row(result, row, part, (size_t)PQgetlength(result, row, BODY), out, err);
+    out->entry.body = PQgetvalue(result, row, BODY);
+    return rc;
+}
+
+int lc_pg_row_read_vector(const PGresult *result, int row, lc_pg_row *out, llmcache_error *err)
+{
+    uint32_t size = 0;
+    if (PQgetlength(result, row, BODY) == sizeof size)
+        memcpy(&size, PQgetvalue(result, row, BODY), sizeof size);
+    int rc = read_row(result, row, LLMCACHE_PART_EMBED, ntohl(size), out, err);
+    out->entry.body = "";
+    out->entry.body_size = 0;
     return rc;
 }

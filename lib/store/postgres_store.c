@@ -17,6 +17,7 @@
 /* PostgreSQL starts a process for each connection and has 100 by default, for all servers together. */
 enum { CONNECTIONS = 16 };
 enum { PROBE_MS = 3000, EACH_MS = 30000, SWEEP_MS = 10000, REMOVE_AT_ONCE = 256 };
+enum { SWEEP_BATCH = 1000 /* as its statement says */, SWEEP_BATCHES = 32 };
 
 static const int parts_known[] = {LLMCACHE_PART_PROMPT, LLMCACHE_PART_EMBED, LLMCACHE_PART_OBSERVATION};
 enum { PARTS = sizeof parts_known / sizeof *parts_known };
@@ -100,6 +101,7 @@ typedef struct walk {
     int part;
     const char *space; /* NULL: all */
     int64_t now_ms;
+    int vectors; /* only */
     llmcache_entry_fn fn;
     void *user;
     lc_buffer last_space, last_fingerprint; /* of the row before */
@@ -110,7 +112,8 @@ typedef struct walk {
 static int visit(walk *w, const PGresult *result, int at, llmcache_error *err)
 {
     lc_pg_row row;
-    int rc = lc_pg_row_read(result, at, w->part, &row, err);
+    int rc = w->vectors ? lc_pg_row_read_vector(result, at, &row, err)
+                        : lc_pg_row_read(result, at, w->part, &row, err);
     if (rc == LLMCACHE_CORRUPT) {
         w->damaged++;
         set_aside(w->store, w->part, result, at, lc_mono_ms() + EACH_MS);
@@ -146,7 +149,8 @@ static int walk_on(walk *w, int *more, llmcache_error *err)
     lc_pg_add(&values, w->last_space.data ? w->last_space.data : empty, w->last_space.size);
     lc_pg_add(&values, w->last_fingerprint.data ? w->last_fingerprint.data : empty, w->last_fingerprint.size);
     lc_pg_add_number(&values, w->now_ms, now);
-    int rc = lc_pg_store_run(w->store, w->space ? LC_PG_EACH_SPACE : LC_PG_EACH, w->part, &values,
+    enum lc_pg_verb verb = w->vectors ? LC_PG_EACH_VECTOR : w->space ? LC_PG_EACH_SPACE : LC_PG_EACH;
+    int rc = lc_pg_store_run(w->store, verb, w->part, &values,
                  lc_mono_ms() + EACH_MS, &result, err);
     int rows = rc ? 0 : PQntuples(result);
     *more = rows > 0;
@@ -158,24 +162,36 @@ static int walk_on(walk *w, int *more, llmcache_error *err)
     return rc;
 }
 
+static int go(walk *w, uint64_t *damaged, llmcache_error *err)
+{
+    int more = 1, rc = 0;
+    lc_buffer_init(&w->last_space, 0);
+    lc_buffer_init(&w->last_fingerprint, 0);
+    if (w->space)
+        lc_buffer_text(&w->last_space, w->space);
+    while (more && !rc && !w->stopped)
+        rc = walk_on(w, &more, err);
+    if (!rc && !w->space && !w->stopped)
+        atomic_store(lc_pg_count_of(w->store, w->part), w->met);
+    lc_buffer_done(&w->last_space);
+    lc_buffer_done(&w->last_fingerprint);
+    if (!rc && damaged)
+        *damaged = w->damaged;
+    return rc;
+}
+
 static int each(void *self, int part, const char *space, int64_t now_ms, llmcache_entry_fn fn, void *user,
                 uint64_t *damaged, llmcache_error *err)
 {
     walk w = {.store = self, .part = part, .space = space, .now_ms = now_ms, .fn = fn, .user = user};
-    int more = 1, rc = 0;
-    lc_buffer_init(&w.last_space, 0);
-    lc_buffer_init(&w.last_fingerprint, 0);
-    if (space)
-        lc_buffer_text(&w.last_space, space);
-    while (more && !rc && !w.stopped)
-        rc = walk_on(&w, &more, err);
-    if (!rc && !space && !w.stopped)
-        atomic_store(lc_pg_count_of(self, part), w.met);
-    lc_buffer_done(&w.last_space);
-    lc_buffer_done(&w.last_fingerprint);
-    if (!rc && damaged)
-        *damaged = w.damaged;
-    return rc;
+    return go(&w, damaged, err);
+}
+
+static int each_vector(void *self, int64_t now_ms, llmcache_entry_fn fn, void *user, uint64_t *damaged,
+                       llmcache_error *err)
+{
+    walk w = {.store = self, .part = LLMCACHE_PART_EMBED, .now_ms = now_ms, .vectors = 1, .fn = fn, .user = user};
+    return go(&w, damaged, err);
 }
 
 /* ---- Writing ------------------------------------------------------------------------------------------- */
@@ -311,19 +327,30 @@ static int remove_keys(void *self, int parts, const llmcache_key *keys, size_t k
     return rc;
 }
 
+/* One batch, found by the index over expiries; each is a transaction of its own. */
+static int sweep_batch(lc_pg_store *store, int part, int64_t now_ms, uint64_t *gone, llmcache_error *err)
+{
+    unsigned char now[8];
+    lc_pg_values values = {0};
+    PGresult *result = NULL;
+    lc_pg_add_number(&values, now_ms, now);
+    int rc = lc_pg_store_run(store, LC_PG_SWEEP, part, &values, lc_mono_ms() + SWEEP_MS, &result, err);
+    *gone = rc ? 0 : touched(result);
+    count(store, part, -(int64_t)*gone);
+    PQclear(result);
+    return rc;
+}
+
+/* As many batches as a busy store fills between two calls, and not so many that others wait for the caller. */
 static int sweep(void *self, int64_t now_ms, llmcache_error *err)
 {
     lc_pg_store *store = self;
+    int64_t until_ms = lc_mono_ms() + SWEEP_MS;
     int rc = 0;
     for (int i = 0; i < PARTS && !rc; i++) {
-        unsigned char now[8];
-        lc_pg_values values = {0};
-        PGresult *result = NULL;
-        lc_pg_add_number(&values, now_ms, now);
-        rc = lc_pg_store_run(store, LC_PG_SWEEP, parts_known[i], &values, lc_mono_ms() + SWEEP_MS, &result, err);
-        if (!rc)
-            count(store, parts_known[i], -(int64_t)touched(result));
-        PQclear(result);
+        uint64_t gone = SWEEP_BATCH;
+        for (int batch = 0; batch < SWEEP_BATCHES && gone == SWEEP_BATCH && lc_mono_ms() < until_ms && !rc; batch++)
+            rc = sweep_batch(store, parts_known[i], now_ms, &gone, err);
     }
     return rc ? rc : lc_pg_sweep_leases(store, err);
 }
@@ -393,6 +420,7 @@ int lc_store_open_postgres(const char *uri, const lc_store_options *options, lc_
                         .ops = {.version = LLMCACHE_BACKEND_VERSION, .name = "postgresql", .get = get,
                                 .put = put, .remove = remove_keys, .each = each, .sweep = sweep,
                                 .ping = ping, .stats = stats, .watch = watch, .close = close_store,
-                                .lease = lc_pg_lease, .release = lc_pg_release}};
+                                .lease = lc_pg_lease, .release = lc_pg_release,
+                                .each_vector = each_vector}};
     return 0;
 }
