@@ -168,7 +168,7 @@ static void launch(test_postgres *postgres)
                                 "-p", test_format("%d", postgres->port),
                                 "-k", postgres->folder,
                                 "-c", "listen_addresses=127.0.0.1",
-                                "-c", "shared_buffers=16MB"};
+                                "-c", test_format("shared_buffers=%s", postgres->buffers ? postgres->buffers : "16MB")};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         argv[count++] = rest[i];
     argv[count] = NULL;

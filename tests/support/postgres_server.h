@@ -14,6 +14,7 @@
 typedef struct test_postgres {
     test_process process;
     const char *programs; /* its folder */
+    const char *buffers;  /* shared_buffers, NULL for little: from the next restart on */
     const char *folder; /* of the cluster and the socket */
     int port;
     const char *uri;        /* postgresql://tester:secret@127.0.0.1:port/postgres */
