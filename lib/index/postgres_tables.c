@@ -18,6 +18,9 @@
 
 enum { FULL_GRAPH = 2000, HALF_GRAPH = 4000 }; /* dimensions that the extension makes graphs of */
 
+/* Twice the usual care at adding, which no question waits for: of 100,000 a search then misses half as many. */
+#define BUILD "WITH (ef_construction = 128)"
+
 static const char *const migrations[] = {
     "CREATE SEQUENCE llmcache_vectors_generation;"
     "CREATE TABLE llmcache_vectors (embedder text COLLATE \"C\" PRIMARY KEY, name text NOT NULL,"
@@ -178,10 +181,10 @@ static int create(lc_pgi *index, lc_pg_link *link, size_t dimension, int64_t unt
     unsigned char number[8];
     name_table(index, dimension, name);
     if (strcmp(form, "half") == 0)
-        snprintf(graph, sizeof graph, "CREATE INDEX ON %s USING hnsw ((vector::halfvec(%zu)) halfvec_ip_ops);", name,
-                 dimension);
+        snprintf(graph, sizeof graph, "CREATE INDEX ON %s USING hnsw ((vector::halfvec(%zu)) halfvec_ip_ops) " BUILD ";",
+                 name, dimension);
     else if (strcmp(form, "full") == 0)
-        snprintf(graph, sizeof graph, "CREATE INDEX ON %s USING hnsw (vector vector_ip_ops);", name);
+        snprintf(graph, sizeof graph, "CREATE INDEX ON %s USING hnsw (vector vector_ip_ops) " BUILD ";", name);
     snprintf(script, sizeof script,
              "DROP TABLE IF EXISTS %s;"
              "CREATE TABLE %s (space text COLLATE \"C\" NOT NULL, fingerprint bytea NOT NULL,"
