@@ -234,8 +234,10 @@ static void signal_children(const test_postgres *postgres, int number)
     test_run_line("pkill", number == SIGSTOP ? "-STOP" : number == SIGCONT ? "-CONT" : "-KILL", "-P", parent);
 }
 
+/* One that stands still makes no more children while they are looked for. */
 void test_postgres_kill(test_postgres *postgres)
 {
+    test_signal(&postgres->process, SIGSTOP);
     signal_children(postgres, SIGKILL);
     test_kill(&postgres->process);
 }
