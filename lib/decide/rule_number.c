@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define ABOUT_LEAST 2 /* items: of one, any other question may be */
+
 /* Do the words behind both numbers begin alike (room, rooms)? Han characters: are they
  * the same? */
 static int counts_the_same(const lc_reading *a, const lc_number *x, const lc_reading *b,
@@ -64,18 +66,32 @@ static int is_alone(const lc_case *c, lc_weight weight, const lc_number **left,
     return *left && *right;
 }
 
+/* Is the one about all that the other is about, and maybe more? */
+static int is_about_all(const lc_gist *more, const lc_gist *less)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < less->count; i++)
+        for (size_t k = 0; k < more->count; k++)
+            if (more->items[k].key == less->items[i].key) {
+                found++;
+                break;
+            }
+    return more->whole && less->whole && less->count >= ABOUT_LEAST && found == less->count;
+}
+
 /* Is the number all, or nearly all, by which one question says more? Where the rest
  * differs as well, a number may be part of a story ("2 weeks ago I ordered ..."). */
-static int is_added(const lc_case *c)
+static int is_added(const lc_case *c, int to_b)
 {
-    return c->edit.kind != LC_EDIT_OTHER || lc_overlap_within(c);
+    return c->edit.kind != LC_EDIT_OTHER || lc_overlap_within(c) ||
+           (to_b ? is_about_all(&c->b_gist, &c->a_gist) : is_about_all(&c->a_gist, &c->b_gist));
 }
 
 int lc_rule_number(const lc_case *c, char *detail)
 {
     const lc_number *left, *right;
     if (!is_exchanged(c, &left, &right) && !is_alone(c, LC_PLAIN, &left, &right) &&
-        !(is_alone(c, LC_FIRM, &left, &right) && ((left && right) || is_added(c))))
+        !(is_alone(c, LC_FIRM, &left, &right) && ((left && right) || is_added(c, right != NULL))))
         return 0;
     lc_detail(detail, slice_of(&c->a, left), slice_of(&c->b, right));
     return 1;

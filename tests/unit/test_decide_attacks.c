@@ -77,6 +77,8 @@ Test(decide_attacks, one_slot_changed)
          "May I mix bleach and ammonia with water?", "conjunction"},
         {"Did the guard stop the thief?", "Was the guard stopped by the thief?", "role"},
         {"訂單三五七號到哪了", "訂單三五八號到哪了", "number"},
+        {"What is the salary of Tom?", "zq 7 salary salary tom vv", "number"},
+        {"怎麼重設網路密碼？", "密碼 網路 9 vv 重設 zq xx", "number"},
         {"把錢從王小明轉給李大華", "把錢從李大華轉給王小明", "direction"},
         {"把美元換成日圓要多少", "把日圓換成美元要多少", "direction"},
         {"飯前可以吃這個藥嗎", "飯後可以吃這個藥嗎", "antonym"},
