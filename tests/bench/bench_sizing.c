@@ -34,6 +34,7 @@ typedef struct bench {
     lc_store store;
     lc_flat *index;
     size_t records, body, seen;
+    int parts;
     uint64_t state;
 } bench;
 
@@ -67,7 +68,7 @@ static void put(bench *b, uint64_t number)
     test_digest(number, entry.fingerprint);
     test_digest(7, entry.partition);
     test_vector(number, vector, DIM);
-    if (b->store.ops.put(b->store.self, LLMCACHE_PART_BOTH, &entry, 60000, &err))
+    if (b->store.ops.put(b->store.self, b->parts, &entry, 60000, &err))
         test_give_up("%s", err.message);
 }
 
@@ -167,12 +168,36 @@ static double postgres_bytes(const place *engine)
 
 /* ---- Measuring ------------------------------------------------------------------------------------------ */
 
-static void measure(bench_report *report, const place *engine, size_t body, size_t records)
+static double held_before(const place *engine)
 {
-    bench b = {.records = records, .body = body};
+    return strcmp(engine->name, "sqlite:") ? engine->held(engine) : 0; /* its file is made when it is opened */
+}
+
+/* Without a vector, as where the embedder is "none". */
+static void measure_exact(bench_report *report, const place *engine, size_t body, size_t records)
+{
+    bench b = {.records = records, .body = body, .parts = LLMCACHE_PART_PROMPT};
     lc_store_options options = {.connect_ms = 60000};
     llmcache_error err;
-    double before = engine->server && strcmp(engine->name, "sqlite:") ? engine->held(engine) : 0;
+    double before = held_before(engine);
+    if (lc_store_open(engine->uri, &options, &b.store, &err))
+        test_give_up("%s", err.message);
+    fill(&b);
+    lc_store_close(&b.store);
+    bench_note(report, test_format("%s answers of %zu bytes, exact matches only: held for one", engine->name, body),
+               (engine->held(engine) - before) / (double)records, "bytes");
+}
+
+static void measure(bench_report *report, const place *engine, size_t body, size_t records, int parts)
+{
+    if (parts == LLMCACHE_PART_PROMPT) {
+        measure_exact(report, engine, body, records);
+        return;
+    }
+    bench b = {.records = records, .body = body, .parts = parts};
+    lc_store_options options = {.connect_ms = 60000};
+    llmcache_error err;
+    double before = held_before(engine);
     if (lc_store_open(engine->uri, &options, &b.store, &err) || lc_flat_new(&b.index, &err))
         test_give_up("%s", err.message);
     double start = test_now_us();
@@ -195,33 +220,38 @@ static void measure(bench_report *report, const place *engine, size_t body, size
     lc_flat_free(b.index);
 }
 
-static void measure_sqlite(bench_report *report, size_t body, size_t records)
+static void measure_sqlite(bench_report *report, size_t body, size_t records, int parts)
 {
     const char *path = test_format("%s/sizing.db", test_folder());
     place engine = {"sqlite:", test_format("sqlite:%s", path), file_bytes, path};
-    measure(report, &engine, body, records);
+    measure(report, &engine, body, records, parts);
 }
 
-static void measure_redis(bench_report *report, size_t body, size_t records)
+static void measure_redis(bench_report *report, size_t body, size_t records, int parts)
 {
     test_redis redis;
     test_redis_start(&redis, NULL);
     place engine = {"redis:", redis.uri, one_redis_bytes, &redis};
-    measure(report, &engine, body, records);
+    measure(report, &engine, body, records, parts);
     test_redis_kill(&redis);
 }
 
-static void measure_cluster(bench_report *report, size_t body, size_t records)
+static void measure_cluster(bench_report *report, size_t body, size_t records, int parts)
 {
     test_redis_cluster cluster;
+    const char *lacking = test_redis_lacks_cluster();
+    if (lacking) {
+        printf("skipped: %s\n", lacking);
+        return;
+    }
     test_redis_cluster_start(&cluster, NULL);
     place engine = {"redis+cluster:", cluster.uri, cluster_bytes, &cluster};
-    measure(report, &engine, body, records);
+    measure(report, &engine, body, records, parts);
     for (int i = 0; i < TEST_CLUSTER_NODES; i++)
         test_redis_kill(&cluster.nodes[i]);
 }
 
-static void measure_postgres(bench_report *report, size_t body, size_t records)
+static void measure_postgres(bench_report *report, size_t body, size_t records, int parts)
 {
 #ifdef BENCH_POSTGRES
     const char *missing = test_postgres_missing();
@@ -232,7 +262,7 @@ static void measure_postgres(bench_report *report, size_t body, size_t records)
     }
     test_postgres_start(&postgres);
     place engine = {"postgresql:", postgres.uri, postgres_bytes, &postgres};
-    measure(report, &engine, body, records);
+    measure(report, &engine, body, records, parts);
     test_postgres_kill(&postgres);
 #else
     puts("skipped: this build has no postgresql://");
@@ -245,15 +275,19 @@ int main(void)
     size_t records = most && *most ? strtoull(most, NULL, 10) : 20000;
     records = records > 20000 && bench_quick() ? 20000 : records;
     bench_report *report = bench_new(test_format("What an answer costs in each engine, %zu of them", records));
-    for (size_t body = 1024; body <= BODY_MOST; body *= 4) {
-        measure_sqlite(report, body, records);
+    const struct {
+        size_t body;
+        int parts;
+    } answers[] = {{1024, LLMCACHE_PART_BOTH}, {BODY_MOST, LLMCACHE_PART_BOTH}, {1024, LLMCACHE_PART_PROMPT}};
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        measure_sqlite(report, answers[i].body, records, answers[i].parts);
         if (test_redis_installed()) {
-            measure_redis(report, body, records);
-            measure_cluster(report, body, records);
+            measure_redis(report, answers[i].body, records, answers[i].parts);
+            measure_cluster(report, answers[i].body, records, answers[i].parts);
         } else {
             puts("skipped: redis-server is not installed");
         }
-        measure_postgres(report, body, records);
+        measure_postgres(report, answers[i].body, records, answers[i].parts);
     }
     return bench_done(report);
 }

@@ -69,9 +69,15 @@ static const char *table(void)
     return asked("SELECT name FROM llmcache_vectors WHERE dimension > 0");
 }
 
+static int vectors_in(const test_postgres *postgres)
+{
+    const char *table = test_postgres_ask(postgres, "SELECT name FROM llmcache_vectors WHERE dimension > 0");
+    return *table ? atoi(test_postgres_ask(postgres, "SELECT count(*) FROM %s", table)) : 0;
+}
+
 static int vectors(void)
 {
-    return *table() ? atoi(test_postgres_ask(&server, "SELECT count(*) FROM %s", table())) : 0;
+    return vectors_in(&server);
 }
 
 static const char *health_of(llmcache *cache)
@@ -179,9 +185,12 @@ Test(pgvector, an_index_in_another_database_is_kept_in_step)
     llmcache *first = open_as(server.uri, index), *second = open_as(server.uri, index);
     cr_assert_str_eq(test_ask_source(first, "one"), "model");
     cr_assert_str_eq(test_ask_source(second, "uno"), "semantic");
+    test_postgres other = server;
+    other.uri = test_format("postgresql://tester:secret@127.0.0.1:%d/other", server.port);
+    cr_assert_eq(vectors_in(&other), 1);
     asked("DELETE FROM llmcache_embed");
     asked("DELETE FROM llmcache_prompt");
-    cr_assert(test_wait_until(test_counters(second).records == 0, SOON_MS) || 1);
+    cr_assert(test_wait_until(vectors_in(&other) == 0, SOON_MS));
     cr_assert_str_eq(test_ask_source(second, "ichi"), "model");
     llmcache_close(second);
     llmcache_close(first);
@@ -194,10 +203,10 @@ Test(pgvector, tables_that_somebody_dropped_are_made_and_filled_again)
     test_postgres_ask(&server, "DROP TABLE %s", table());
     cr_assert_str_eq(test_ask_source(cache, "uno"), "model"); /* nothing is found, nothing fails */
     cr_assert_str_eq(test_ask_source(cache, "two"), "model");
-    cr_assert_eq(vectors(), 2);
-    cr_assert_not(filled());
+    cr_assert_geq(vectors(), 2); /* or all three, if the cache has noticed and filled it by now */
     llmcache *second = open_cache();
     cr_assert(test_wait_until(filled(), SOON_MS));
+    cr_assert_eq(vectors(), 3);
     cr_assert_str_eq(test_ask_source(second, "dos"), "semantic");
     llmcache_close(second);
     llmcache_close(cache);
