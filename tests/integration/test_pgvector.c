@@ -201,12 +201,12 @@ Test(pgvector, tables_that_somebody_dropped_are_made_and_filled_again)
     llmcache *cache = open_cache();
     test_ask_source(cache, "one");
     test_postgres_ask(&server, "DROP TABLE %s", table());
-    cr_assert_str_eq(test_ask_source(cache, "uno"), "model"); /* nothing is found, nothing fails */
+    /* Nothing is found and nothing fails, until a cache has noticed and filled it, which may be at once. */
+    int asked_again = strcmp(test_ask_source(cache, "uno"), "semantic") != 0;
     cr_assert_str_eq(test_ask_source(cache, "two"), "model");
-    cr_assert_geq(vectors(), 2); /* or all three, if the cache has noticed and filled it by now */
     llmcache *second = open_cache();
     cr_assert(test_wait_until(filled(), SOON_MS));
-    cr_assert_eq(vectors(), 3);
+    cr_assert_eq(vectors(), 2 + asked_again);
     cr_assert_str_eq(test_ask_source(second, "dos"), "semantic");
     llmcache_close(second);
     llmcache_close(cache);
