@@ -270,11 +270,17 @@ class Postgres(Engine):
         return subprocess.run([f"{self.programs}/pg_isready", "-q", "-h", "127.0.0.1", "-p",
                                str(self.port)]).returncode == 0
 
-    def resume(self):
+    def resume(self, tries=50):
         self.process = spawn([f"{self.programs}/postgres", "-D", os.path.join(self.folder, "data"), "-p", str(self.port),
                               "-k", os.path.join(self.folder, "socket"), "-c", "listen_addresses=127.0.0.1"],
                              self.log, self.user)
-        wait_for("PostgreSQL", self.answers)
+        wait_for("PostgreSQL", lambda: self.answers() or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            # It will not start while a killed child of the one before still has its shared memory.
+            if tries == 0:
+                raise RuntimeError("PostgreSQL does not start, see " + self.log)
+            time.sleep(0.2)
+            self.resume(tries - 1)
 
     def kill(self):
         """All of its processes at once."""
