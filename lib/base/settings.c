@@ -4,9 +4,9 @@
  */
 #include "base/settings.h"
 
-#include "base/buffer.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/shown_uri.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 typedef struct row {
     const char *name;
@@ -143,7 +142,7 @@ static int refuse(const row *r, const char *value, llmcache_error *err)
         [LC_TEXT] = "text without line breaks",
         [LC_URI] = "text without line breaks",
         [LC_SECRET] = "text without line breaks"};
-    const char *shown = r->type == LC_SECRET ? "(hidden)" : value;
+    const char *shown = r->type == LC_SECRET || r->type == LC_URI ? "(hidden)" : value;
     if (r->low == r->high || is_text(r->type))
         return lc_fail(err, LLMCACHE_SETTING, "setting %s: \"%.80s\" is not %s", r->name, shown,
                        forms[r->type]);
@@ -179,48 +178,11 @@ static int keep_number(lc_settings *settings, int at, const char *value, llmcach
     return 0;
 }
 
-/*
- * The URI with "***" for its secrets: what stands between the first colon of the user part and its @, and the values
- * of password, sslpassword and sentinel_password behind the question mark. NULL in *shown when there is none.
- */
-static int hide_secrets(const char *uri, char **shown)
-{
-    static const char *const secrets[] = {"password=", "sslpassword=", "sentinel_password="};
-    lc_buffer out;
-    const char *user = strstr(uri, "://");
-    user = user ? user + 3 : uri;
-    const char *query = user + strcspn(user, "?#");
-    const char *at = memrchr(user, '@', strcspn(user, "/?#"));
-    const char *colon = at ? memchr(user, ':', (size_t)(at - user)) : NULL;
-    const char *rest = colon ? at : user;
-    int hidden = colon != NULL;
-    lc_buffer_init(&out, 0);
-    lc_buffer_add(&out, uri, (size_t)((colon ? colon + 1 : user) - uri));
-    lc_buffer_text(&out, colon ? "***" : "");
-    lc_buffer_add(&out, rest, (size_t)(query - rest));
-    while (*query) { /* at ?, & or # */
-        size_t size = 1 + strcspn(query + 1, "&#"), shown_size = size;
-        for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
-            if (strncasecmp(query + 1, secrets[i], strlen(secrets[i])) == 0)
-                shown_size = 1 + strlen(secrets[i]);
-        lc_buffer_add(&out, query, shown_size);
-        lc_buffer_text(&out, shown_size < size ? "***" : "");
-        hidden |= shown_size < size;
-        query += size;
-    }
-    *shown = NULL;
-    int broken = out.broken;
-    if (hidden && !broken)
-        *shown = lc_buffer_take(&out, NULL);
-    lc_buffer_done(&out);
-    return broken;
-}
-
 static int keep(lc_settings *settings, int at, const char *value, lc_origin origin,
                 llmcache_error *err)
 {
     char *copy = lc_strdup(value), *shown = NULL;
-    if (!copy || (rows[at].type == LC_URI && hide_secrets(value, &shown))) {
+    if (!copy || (rows[at].type == LC_URI && lc_shown_uri(value, &shown))) {
         lc_free(copy);
         return lc_fail_memory(err);
     }

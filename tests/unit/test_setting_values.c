@@ -45,9 +45,24 @@ Test(setting_values, password_of_a_uri_is_not_shown)
                      "redis+sentinel://u:***@a,b:1/m?sentinel_user=s&sentinel_password=***");
     cr_assert_str_eq(shown_store("unix:/tmp/r.sock?db=1"), "unix:/tmp/r.sock?db=1");
     cr_assert_str_eq(shown_store("redis://h:1/2?password="), "redis://h:1/2?password=");
-    cr_assert_str_eq(shown_store("redis://me@h:6379"), "redis://me@h:6379");
-    cr_assert_str_eq(shown_store("redis://h:6379/a:b@c"), "redis://h:6379/a:b@c");
+    cr_assert_str_eq(shown_store("postgresql://me@h:5432/d"), "postgresql://me@h:5432/d");
+    cr_assert_str_eq(shown_store("postgresql://h:5432/a:b@c"), "postgresql://h:5432/a:b@c");
+    cr_assert_str_eq(shown_store("postgresql://u:p#w@h/d"), "postgresql://u:***@h/d");
+    cr_assert_str_eq(shown_store("postgresql://u:p?w@h/d"), "postgresql://u:***");
     cr_assert_str_eq(shown_store("sqlite:/tmp/x"), "sqlite:/tmp/x");
+}
+
+/* As a Redis URI is read: a word alone is the password, and one may hold / and # as they are. */
+Test(setting_values, password_of_a_redis_uri_is_not_shown_however_it_is_written)
+{
+    cr_expect_str_eq(shown_store("redis://secret@h:6379"), "redis://***@h:6379");
+    cr_expect_str_eq(shown_store("redis+sentinel://secret@a,b/m"), "redis+sentinel://***@a,b/m");
+    cr_expect_str_eq(shown_store("redis:rediss://secret@h"), "redis:rediss://***@h");
+    cr_expect_str_eq(shown_store("redis://u:a/b#c@h/1?db=2"), "redis://u:***@h/1?db=2");
+    cr_expect_str_eq(shown_store("redis+cluster://:a/b@h,g?read=replica"), "redis+cluster://:***@h,g?read=replica");
+    cr_expect_str_eq(shown_store("redis://@h?password=p#w"), "redis://@h?password=***");
+    cr_expect_str_eq(shown_store("unix:/r.sock?password=a://b:c@d"), "unix:/r.sock?password=***");
+    cr_expect_str_eq(shown_store("redis://h:6379/1"), "redis://h:6379/1");
 }
 
 Test(setting_values, copy_hides_too)

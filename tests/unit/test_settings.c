@@ -106,6 +106,7 @@ Test(settings, bad_values_are_refused_by_name_value_and_what_is_allowed)
         {"max-tokens", "0x10", "a whole number"},
         {"store", "a\nb", "without line breaks"},
         {"openai-api-key", "s3cret\n", "(hidden)"},
+        {"store", "redis://u:s3cret@h\n", "(hidden)"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         cr_expect_eq(set(rows[i].name, rows[i].text), LLMCACHE_SETTING, "%s=%s",
