@@ -45,6 +45,7 @@ typedef struct ear {
     int wake;               /* an eventfd: readable when it is to end or to ask again */
     pthread_t thread;
     int has_thread;
+    atomic_int asking; /* an answer is to come: doubt does not cut it short, or a slow one were never heard */
 
     /* Guarded by the lock of all. */
     int asked, lives;
@@ -241,9 +242,11 @@ static int attend(ear *e, llmcache_error *err)
     lc_redis_word_of_sentinel word;
     int64_t until_ms = lc_mono_ms() + (e->tried ? CONNECT_MS : FIRST_MS);
     int logged_in = e->wants_login;
+    atomic_store(&e->asking, 1);
     int rc = lc_redis_connect(logged_in ? &e->login_uri : e->uri, until_ms, e->wake, &conn, err);
     if (!rc)
         rc = ask(e, conn, until_ms, &word, err);
+    atomic_store(&e->asking, 0);
     if (!rc) {
         note_word(e, &word);
         rc = listen_to(e, conn, err);
@@ -318,10 +321,10 @@ int lc_redis_sentinel_start(lc_redis_sentinel *s, llmcache_error *err)
 
 /* ---- Asked by others ----------------------------------------------------------------------------- */
 
-static void wake_all(lc_redis_sentinel *s)
+static void wake_all(lc_redis_sentinel *s, int only_idle)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (eventfd_write(s->ears[i].wake, 1))
+        if (!(only_idle && atomic_load(&s->ears[i].asking)) && eventfd_write(s->ears[i].wake, 1))
             continue; /* full: it is awake */
 }
 
@@ -333,7 +336,7 @@ void lc_redis_sentinel_doubt(lc_redis_sentinel *s)
     s->doubted_ms = soon ? s->doubted_ms : now_ms;
     pthread_mutex_unlock(&s->lock);
     if (!soon)
-        wake_all(s);
+        wake_all(s, 1);
 }
 
 /* With the lock held: has each been asked, to no avail? */
@@ -469,7 +472,7 @@ void lc_redis_sentinel_cancel(lc_redis_sentinel *s)
     pthread_cond_broadcast(&s->heard);
     pthread_mutex_unlock(&s->lock);
     end_reign(gone);
-    wake_all(s);
+    wake_all(s, 0);
 }
 
 void lc_redis_sentinel_stop(lc_redis_sentinel *s)
