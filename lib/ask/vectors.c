@@ -4,6 +4,8 @@
  */
 #include "ask/cache.h"
 
+#include "base/error.h"
+
 /* 0 where it is that vector that is wrong, not the index. */
 static int count_failure(llmcache *cache, int code)
 {
@@ -33,8 +35,10 @@ void lc_vectors_remove(llmcache *cache, const char *space, const char *id)
 
 int lc_vectors_clear(llmcache *cache, llmcache_error *err)
 {
+    llmcache_error room; /* an index says why its server is lost, whoever hears it */
     return count_failure(cache, cache->index.ops.clear(cache->index.self,
-                                                       10 * cache->settings.store_write_timeout_ms, err));
+                                                       10 * cache->settings.store_write_timeout_ms,
+                                                       lc_error_or(err, &room)));
 }
 
 int lc_vectors_fill_state(llmcache *cache, lc_index_fill *state)

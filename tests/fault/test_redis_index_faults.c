@@ -346,6 +346,23 @@ Test(redis_index_faults, questions_go_on_without_it_and_it_catches_up)
     llmcache_close(cache);
 }
 
+/* Whoever removes everything may be the first to meet it dead. */
+Test(redis_index_faults, all_is_removed_while_it_is_dead)
+{
+    test_mock mock;
+    uint64_t removed = 0;
+    mock_start(&mock);
+    const char *store = test_format("sqlite:%s/cache.db", test_folder());
+    llmcache *cache = test_cache(&mock, "store", store, "index", test_format("redis:%s", redis.uri),
+                                 "store-write-timeout-ms", "500");
+    cr_assert(test_wait_until((test_ask_source(cache, "one"), kept() == 1), PATIENT_MS));
+    test_redis_kill(&redis);
+    cr_assert_eq(llmcache_purge(cache, NULL, &removed, NULL), 0);
+    cr_assert_eq(removed, 1u);
+    cr_assert_str_eq(test_ask_source(cache, "one"), "model");
+    llmcache_close(cache);
+}
+
 /* Killed while it is being filled: not marked, and filled when it is back. */
 Test(redis_index_faults, killed_while_it_is_filled)
 {
