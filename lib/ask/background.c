@@ -228,8 +228,11 @@ static void sweep(llmcache *cache, int64_t *due_ms)
 
 static void set_known(lc_background *background, int known)
 {
+    int64_t nothing_yet = 0;
     pthread_mutex_lock(&background->lock);
     background->known = known;
+    if (known) /* from here on a store that does not say how new that is, is believed */
+        atomic_compare_exchange_strong(&background->match_until_ms, &nothing_yet, INT64_MAX);
     pthread_mutex_unlock(&background->lock);
 }
 
@@ -308,7 +311,8 @@ int lc_background_start(llmcache *cache, llmcache_error *err)
     pthread_condattr_destroy(&monotonic);
     background->last = &background->first;
     background->reload = 1;
-    atomic_store(&background->match_until_ms, INT64_MAX);
+    /* One that is ours alone may fail at observations and costs no answer. */
+    atomic_store(&background->match_until_ms, cache->store.ops.watch ? 0 : INT64_MAX);
     background->running = pthread_create(&background->thread, NULL, run, cache) == 0;
     if (background->running)
         return 0;

@@ -67,7 +67,9 @@ typedef struct lc_background {
     int working;       /* changes were taken out of the list and are not all taken in */
     int known;         /* what is known to be wrong was read after the last time that nothing could be trusted */
     int64_t told_ms;   /* all that was changed before was told (lc_mono_ms); 0: the store does not say */
-    atomic_int_least64_t match_until_ms; /* up to when what was taken in is new enough to match by meaning */
+    /* Up to when what was taken in is new enough to match by meaning; 0, with a shared store, until what is known to be
+     * wrong was read once. */
+    atomic_int_least64_t match_until_ms;
     int64_t breath_ms;   /* the thread's own: when it looks up from a long load */
     atomic_int doubtful; /* the index may have records that are gone */
 } lc_background;

@@ -20,7 +20,7 @@ static test_mock mock;
 typedef struct side {
     llmcache_watch listener;
     llmcache *cache;
-    atomic_int gets, fail_observations;
+    atomic_int gets, fail_observations, fail_walks;
     char observation[LLMCACHE_ID_SIZE]; /* the last that was put */
 } side;
 
@@ -53,6 +53,9 @@ static int take(void *self, int parts, const llmcache_key *keys, size_t count, i
 static int each(void *self, int part, const char *space, int64_t now_ms, llmcache_entry_fn fn, void *user,
                 uint64_t *damaged, llmcache_error *err)
 {
+    side *s = self;
+    if (part == LLMCACHE_PART_OBSERVATION && atomic_load(&s->fail_walks))
+        return llmcache_error_set(err, LLMCACHE_TIMEOUT, "not now");
     return shared.ops.each(shared.self, part, space, now_ms, fn, user, damaged, err);
 }
 
@@ -180,4 +183,22 @@ Test(trust, a_word_that_could_not_be_read_is_read_later)
     say_current(&b, AHEAD);
     cr_assert(test_wait_until(atomic_load(&b.fail_observations) == 0, SOON_MS), "it was asked");
     cr_expect(test_wait_until(!matches(&b, "uno"), SOON_MS), "and known in the end");
+}
+
+/* A server that starts while the store is in trouble: it could read the records, and not what is known of pairs. */
+Test(trust, nothing_is_matched_before_what_is_known_of_pairs_was_read)
+{
+    test_ask_source(a.cache, "two");
+    llmcache_answer *answer = test_ask(a.cache, "one", NULL);
+    cr_assert_eq(llmcache_feedback_about(a.cache, llmcache_answer_id(answer), 0, "uno", NULL, NULL), 0);
+    llmcache_answer_free(answer);
+    test_ask_source(a.cache, "one");
+    atomic_store(&b.fail_walks, 1);
+    open_side(&b);
+    cr_expect_not(matches(&b, "uno"), "that it is wrong is not known yet");
+    say_current(&b, AHEAD);
+    cr_expect_not(matches(&b, "uno"));
+    atomic_store(&b.fail_walks, 0);
+    cr_expect(test_wait_until(matches(&b, "dos"), SOON_MS));
+    cr_expect_not(matches(&b, "uno"));
 }
