@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sha256.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,10 +37,10 @@ static size_t count_words(const char *list)
     return count;
 }
 
-/* Names become namespaces: printable, short, never a derived namespace's form or a part of one. */
+/* Names become namespaces: UTF-8, printable, short, never a derived namespace's form or a part of one. */
 static int fits(const char *name, size_t size)
 {
-    if (size == 0 || size >= NAME_SIZE || strncmp(name, "key-", 4) == 0)
+    if (size == 0 || size >= NAME_SIZE || strncmp(name, "key-", 4) == 0 || !lc_utf8_valid(name, size))
         return 0;
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)name[i] <= 0x20 || name[i] == 0x7f || name[i] == '/')

@@ -75,6 +75,19 @@ Test(callers, nobody_can_choose_his_way_into_anothers_namespace)
     llmcache_close(cache);
 }
 
+/* PostgreSQL refuses such a name at each use, and a store that refuses is given up for a moment by everybody. */
+Test(callers, a_namespace_is_text)
+{
+    llmcache *cache = test_cache(&mock, "embedder", "none");
+    char space[LLMCACHE_SPACE_SIZE];
+    const char *broken[] = {"X-LLMCache-Namespace", "blue\xff", NULL}, *cut[] = {"X-LLMCache-Namespace", "\xe8\x97", NULL};
+    cr_assert_eq(test_call(cache, CHAT, broken, body).status, 400);
+    cr_assert_eq(test_call(cache, CHAT, cut, body).status, 400);
+    cr_assert_eq(llmcache_admit(cache, NULL, 0, "藍色", space, NULL), 0);
+    cr_assert_str_eq(space, "藍色");
+    llmcache_close(cache);
+}
+
 Test(callers, a_setting_says_whose_credential_goes_up)
 {
     llmcache *cache = test_cache(&mock, "embedder", "none");
