@@ -322,7 +322,6 @@ int lc_background_start(llmcache *cache, llmcache_error *err)
     return lc_fail(err, LLMCACHE_BUSY, "no thread for the background work could be started");
 }
 
-/* The store must be closed before, so that no watch call comes after this. */
 void lc_background_halt(llmcache *cache)
 {
     lc_background *background = &cache->background;
@@ -336,6 +335,7 @@ void lc_background_halt(llmcache *cache)
     pthread_join(background->thread, NULL);
 }
 
+/* The store must be closed before, so that no watch call comes after this. */
 void lc_background_stop(llmcache *cache)
 {
     lc_background *background = &cache->background;
