@@ -1,9 +1,11 @@
 """The engines that script/fleet puts under its servers: each is started in a folder of its own, on free ports of
 127.0.0.1, can be killed (SIGKILL) and resumed with what it had, and is gone with the script.
 """
+import fcntl
 import glob
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -18,19 +20,32 @@ class Missing(Exception):
     """The engine is not installed here."""
 
 
+LOCKS = "/tmp/llmcache-ports"  # one file a port: the tests of this tree take theirs in the same way
+taken = []  # as long as this process lives
+
+
+def take(port):
+    lock = os.open(f"{LOCKS}/{port}", os.O_RDWR | os.O_CREAT, 0o666)
+    taken.append(lock)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
 def free_port(distance=0):
-    """A port nobody has; with a distance, the one that far away is free as well (a node's bus)."""
-    while True:
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            if not distance:
-                return port
-            try:
-                other.bind(("127.0.0.1", port + distance))
-                return port
-            except (OSError, OverflowError):
-                continue
+    """A port nobody has; with a distance, the one that far above is free as well (a node's bus)."""
+    if not os.path.isdir(LOCKS):
+        os.makedirs(LOCKS, exist_ok=True)
+        os.chmod(LOCKS, 0o1777)
+    for port in random.sample(range(18000, 32000 - distance), 1000):
+        if take(port) and (not distance or take(port + distance)):
+            return port
+    raise RuntimeError("no free port")
 
 
 def wait_for(what, done, seconds=40):

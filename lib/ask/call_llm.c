@@ -257,7 +257,7 @@ static void run_errand(void *argument)
 {
     errand *e = argument;
     llmcache *cache = e->cache;
-    if (e->yields && !lc_lease_try(cache, &e->facts, e->wants, &e->lease)) {
+    if (e->yields && !e->no_store && !lc_lease_try(cache, &e->facts, e->wants, &e->lease)) {
         leave_to_others(e);
         return;
     }

@@ -178,7 +178,8 @@ static int complaint(lc_pg_link *link, const PGresult *result, llmcache_error *e
     const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     if (PQstatus(link->conn) == CONNECTION_BAD)
         return broken(link, err);
-    snprintf(link->refusal, sizeof link->refusal, "%s", code ? code : "");
+    if (status != PGRES_PIPELINE_ABORTED) /* that is what follows a complaint */
+        snprintf(link->refusal, sizeof link->refusal, "%s", code ? code : "");
     return lc_fail(err, LLMCACHE_STORE, "%s refused a statement (SQLSTATE %s)", link->name,
                    code ? code : "unknown");
 }

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 struct lc_pg_pool {
     lc_pg_place *place;
@@ -82,6 +83,12 @@ static int borrow(lc_pg_pool *pool, int64_t until_ms, lc_pg_link **link, llmcach
     return rc;
 }
 
+/* Class 22, data exceptions: the values are at fault, and nobody else's work is to suffer for them. */
+static int is_about_data(const lc_pg_link *link)
+{
+    return strncmp(lc_pg_refusal(link), "22", 2) == 0;
+}
+
 /* A refused statement leaves a good connection; it is closed all the same, since what the server is (a
  * replica, say) may have changed. */
 static void give_back(lc_pg_pool *pool, lc_pg_link *link, int rc, const llmcache_error *err)
@@ -91,9 +98,11 @@ static void give_back(lc_pg_pool *pool, lc_pg_link *link, int rc, const llmcache
         lc_conn_pool_give(pool->pool, link);
         return;
     }
+    int is_data = rc == LLMCACHE_STORE && is_about_data(link);
     close_link(pool, link);
     lc_conn_pool_forget(pool->pool);
-    lose(pool, rc, err);
+    if (!is_data)
+        lose(pool, rc, err);
 }
 
 /* A kept connection may have died idle: what goes wrong on it by the network is tried again on a new one. */

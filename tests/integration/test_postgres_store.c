@@ -56,6 +56,15 @@ Test(postgres_store, a_sweep_takes_several_batches_and_leaves_the_rest_for_the_n
     cr_assert_eq(rows("llmcache_prompt"), 1);
 }
 
+Test(postgres_store, a_text_that_it_refuses_takes_it_from_nobody)
+{
+    llmcache_error err;
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(put_entry_in(&store, numbered_entry("not UTF-8: \xff", 2), 30000, &err), LLMCACHE_STORE);
+        cr_assert_eq(put_entry_in(&store, numbered_entry("default", 3), 30000, &err), 0, "%s", err.message);
+    }
+}
+
 Test(postgres_store, what_has_expired_is_found_by_an_index)
 {
     test_postgres_ask(&server, "INSERT INTO llmcache_embed (space, fingerprint, expires_ms, facts, body)"

@@ -143,25 +143,6 @@ static void launch_and_wait(test_redis *redis)
                      test_read_file(redis->process.log, NULL));
 }
 
-/* A node of a cluster speaks to the others 10,000 ports above its own. */
-static int cluster_port(void)
-{
-    for (int i = 0; i < 1000; i++) {
-        int port = test_port();
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons((uint16_t)(port + 10000)),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        int fd = port < 55536 ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
-        int is_free =
-            fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-        if (fd >= 0)
-            close(fd);
-        if (is_free)
-            return port;
-    }
-    test_give_up("no two ports 10,000 apart are free");
-}
-
 void test_redis_launch(test_redis *redis)
 {
     launch_and_wait(redis);
@@ -184,7 +165,7 @@ void test_redis_prepare(test_redis *redis, const test_redis_options *options)
     redis->socket = test_format("%s/redis.sock", redis->folder);
     redis->unix_uri = test_format("unix:%s", redis->socket);
     redis->port = options->no_tcp    ? 0
-                  : options->cluster ? cluster_port()
+                  : options->cluster ? test_port_pair(10000) /* a node speaks to the others 10,000 ports above */
                                      : test_port();
     if (options->tls)
         make_certificate(redis);

@@ -68,6 +68,10 @@ const char *test_shared_data(const char *name);
 /* A TCP port on 127.0.0.1 that no other test gets until this process ends, and nobody
  * listens on. */
 int test_port(void);
+/* One of which that so far above is this process' own as well. */
+int test_port_pair(int distance);
+/* 1 when it is this process' own now. */
+int test_take_port(int port);
 
 /* ---- Waiting
  * ----------------------------------------------------------------------------------- */

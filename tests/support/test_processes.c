@@ -68,26 +68,51 @@ static int can_listen(int port)
  * take a port between this call and the server's start; a lock file held for life keeps
  * other tests off it.
  */
-int test_port(void)
+/* Below the ports that the system gives to connections. */
+enum { FIRST_PORT = 18000, LAST_PORT = 31999 };
+
+int test_take_port(int port)
 {
-    enum { first = 18000, last = 31999 };
     const char *folder = "/tmp/llmcache-ports";
     mkdir(folder, 01777);
     chmod(folder, 01777);
+    char path[64];
+    snprintf(path, sizeof path, "%s/%d", folder, port);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return 0;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && can_listen(port))
+        return 1; /* fd stays open: the lock lasts as long as this process */
+    close(fd);
+    return 0;
+}
+
+static unsigned next_start(void)
+{
     static unsigned step;
-    unsigned start = (unsigned)getpid() * 13 + step++;
-    for (unsigned i = 0; i <= last - first; i++) {
-        int port = first + (int)((start + i) % (last - first + 1));
-        char path[64];
-        snprintf(path, sizeof path, "%s/%d", folder, port);
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (fd < 0)
-            continue;
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0 && can_listen(port))
-            return port; /* fd stays open: the lock lasts as long as this process */
-        close(fd);
+    return (unsigned)getpid() * 13 + step++;
+}
+
+int test_port(void)
+{
+    unsigned start = next_start(), range = LAST_PORT - FIRST_PORT + 1;
+    for (unsigned i = 0; i < range; i++) {
+        int port = FIRST_PORT + (int)((start + i) % range);
+        if (test_take_port(port))
+            return port;
     }
     test_give_up("no free port");
+}
+
+int test_port_pair(int distance)
+{
+    unsigned start = next_start(), range = (unsigned)(LAST_PORT - FIRST_PORT + 1 - distance);
+    for (unsigned i = 0; i < range; i++) {
+        int port = FIRST_PORT + (int)((start + i) % range);
+        if (test_take_port(port + distance) && test_take_port(port))
+            return port;
+    }
+    test_give_up("no two free ports");
 }
 
 /* ---- Processes
