@@ -158,7 +158,8 @@ Test(server_limits, the_longest_idle_connection_gives_way)
         fds[i] = test_connect(server.port);
         cr_assert_eq(ask_on(fds[i]), 200);
     }
-    cr_assert_eq(ask_on(fds[0]), 200);
+    for (int i = 0; i < 50; i++) /* the other's thread may come to know only later that it is idle */
+        cr_assert_eq(ask_on(fds[0]), 200);
     cr_assert_eq(ask_anew(), 200);
     size_t size = 1;
     test_receive(fds[1], &size, 5000);
