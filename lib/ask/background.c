@@ -241,18 +241,22 @@ static void work(llmcache *cache, int64_t *retry_ms, int64_t *sweep_ms)
 {
     lc_background *background = &cache->background;
     lc_change *changes = take_changes(background);
-    int reload = background->reload, observations = reload || background->reload_observations;
+    /* A change is no reason to try again at once what has just failed. */
+    int due = lc_mono_ms() >= *retry_ms;
+    int reload = due && background->reload, observations = due && (background->reload || background->reload_observations);
     int missed = background->missed;
     uint64_t asked = background->asked;
     int64_t told_ms = background->told_ms;
     background->working++;
-    background->reload = background->reload_observations = 0;
+    if (due)
+        background->reload = background->reload_observations = 0;
     if (reload)
         background->missed = 0;
     pthread_mutex_unlock(&background->lock);
     /* What is known to be wrong comes first, before a record can serve. */
     int unread = observations && cache->embedder.ops.embed && lc_observations_load(cache);
-    set_known(background, !unread);
+    if (observations)
+        set_known(background, !unread);
     int failed = reload && load(cache, missed);
     take_in_all(cache, changes);
     if (lc_mono_ms() >= lc_observations_due_ms(cache))
@@ -265,7 +269,8 @@ static void work(llmcache *cache, int64_t *retry_ms, int64_t *sweep_ms)
     background->reload_observations |= unread != 0;
     background->working--;
     is_taken_in(background, told_ms);
-    *retry_ms = failed || unread ? lc_mono_ms() + RETRY_MS : 0;
+    if (due)
+        *retry_ms = failed || unread ? lc_mono_ms() + RETRY_MS : 0;
     if (reload)
         background->tried = asked;
     pthread_cond_broadcast(&background->ready);

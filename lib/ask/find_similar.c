@@ -229,12 +229,16 @@ int lc_find_similar(lc_job *job)
         lc_count_word(&job->cache->counts.unmatched, "index-loading");
         return 0;
     }
+    if (!embed_question(job) || job->controls.no_read)
+        return 0;
+    /* Asked after the embedder, which may have taken longer than the word lasts; and the answer that the model will give
+     * is kept with its vector all the same. */
     if (!lc_background_is_current(job->cache)) {
         lc_count_word(&job->cache->counts.unmatched, "not-current");
         return 0;
     }
     uint64_t turn = lc_observations_turn(job->cache);
-    if (!embed_question(job) || job->controls.no_read || !search(job))
+    if (!search(job))
         return 0;
     if (!lc_take_echo(job) && job->has_raw)
         lc_memory_cache_alias(job->cache->memory, job->raw, job->entry, 1, lc_job_form(job),

@@ -302,6 +302,8 @@ void lc_lease_end(lc_lease *lease, int kept)
     pthread_mutex_unlock(&leases->lock);
     if (!lease->lost)
         give_back(lease, kept);
+    else /* it is another's now, but ours who wait for it may find this answer */
+        lc_leases_tell(leases, lease->space, lease->id);
     lc_free(lease);
 }
 

@@ -20,7 +20,7 @@ static test_mock mock;
 typedef struct side {
     llmcache_watch listener;
     llmcache *cache;
-    atomic_int gets, fail_observations, fail_walks;
+    atomic_int gets, fail_observations, fail_walks, walks;
     char observation[LLMCACHE_ID_SIZE]; /* the last that was put */
 } side;
 
@@ -54,6 +54,7 @@ static int each(void *self, int part, const char *space, int64_t now_ms, llmcach
                 uint64_t *damaged, llmcache_error *err)
 {
     side *s = self;
+    atomic_fetch_add(&s->walks, part == LLMCACHE_PART_OBSERVATION);
     if (part == LLMCACHE_PART_OBSERVATION && atomic_load(&s->fail_walks))
         return llmcache_error_set(err, LLMCACHE_TIMEOUT, "not now");
     return shared.ops.each(shared.self, part, space, now_ms, fn, user, damaged, err);
@@ -163,6 +164,32 @@ Test(trust, nothing_is_matched_by_meaning_when_the_last_word_is_old)
     cr_expect_eq(reads_for(&a, "one"), 1, "its own answer is in the store");
     say_current(&a, AHEAD);
     cr_expect(test_wait_until(matches(&a, "uno"), SOON_MS));
+}
+
+Test(trust, what_is_kept_meanwhile_is_matched_later)
+{
+    say_current(&a, LONG_AGO);
+    cr_assert_str_eq(test_ask_source(a.cache, "two"), "model");
+    say_current(&a, AHEAD);
+    cr_expect(test_wait_until(matches(&a, "dos"), SOON_MS));
+}
+
+/* A store that cannot be read is not walked once more for every change it tells of. */
+Test(trust, changes_do_not_hurry_what_has_just_failed)
+{
+    atomic_store(&a.fail_walks, 1);
+    a.listener.trust(a.listener.user);
+    cr_assert(test_wait_until(atomic_load(&a.walks) >= 2, SOON_MS));
+    int before = atomic_load(&a.walks);
+    int64_t start_ms = test_now_ms();
+    for (int i = 0; i < 100; i++) {
+        a.listener.changed(a.listener.user, LLMCACHE_PART_EMBED, "default", "00000000000000000000");
+        test_nap();
+    }
+    int64_t seconds = (test_now_ms() - start_ms) / 1000;
+    cr_expect_leq(atomic_load(&a.walks) - before, seconds + 2);
+    atomic_store(&a.fail_walks, 0);
+    cr_assert(test_wait_until(atomic_load(&a.walks) > before, SOON_MS));
 }
 
 /* The report of a wrong pair came, and the store could not be asked what it was. */
