@@ -145,6 +145,8 @@ DURABLE = ["appendonly yes", "appendfsync always"]
 
 
 class Redis(Engine):
+    node = None
+
     def start(self, command=None):
         self.node = Node(self.folder, "redis", DURABLE, command=command)
         self.node.launch()
@@ -157,11 +159,13 @@ class Redis(Engine):
         self.node.launch()
 
     def close(self):
-        stop(self.node.process, signal.SIGKILL)
+        if self.node:
+            stop(self.node.process, signal.SIGKILL)
 
 
 class Sentinel(Engine):
     """A primary, two replicas and three sentinels."""
+    nodes = sentinels = ()
     killing = "the primary is killed; the sentinels choose another"
 
     def start(self):
@@ -203,6 +207,7 @@ class Sentinel(Engine):
 
 class Cluster(Engine):
     """Three primaries with a replica each."""
+    nodes = ()
     killing = "a primary is killed; its replica takes over"
 
     def start(self):
@@ -253,6 +258,7 @@ class Vectors(Redis):
 
 class Postgres(Engine):
     """A new database cluster; PostgreSQL refuses to run as root, so root's runs as nobody."""
+    process = None
 
     def find_programs(self):
         named = os.environ.get("LLMCACHE_TEST_POSTGRES")
@@ -303,7 +309,8 @@ class Postgres(Engine):
         stop(self.process, signal.SIGKILL)
 
     def close(self):
-        self.kill()
+        if self.process:
+            self.kill()
 
 
 class Pgvector(Postgres):
