@@ -5,6 +5,8 @@
 #include "base/memory.h"
 #include "net/redis_sentinel.h"
 
+#include <string.h>
+
 enum { TRY_MS = 500 }; /* where sentinels say where it is, one try at a place: it may soon be another */
 
 struct lc_redis_pool {
@@ -131,6 +133,7 @@ int lc_redis_pool_exchange(lc_redis_pool *pool, const lc_redis_batch *batch, int
                            redisReply **replies, llmcache_error *err)
 {
     lc_redis_call call;
+    memset(replies, 0, batch->count * sizeof *replies);
     int rc = lc_redis_pool_begin(pool, batch, until_ms, &call, err);
     return rc ? rc : lc_redis_pool_finish(pool, &call, replies, err);
 }

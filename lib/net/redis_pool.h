@@ -18,9 +18,9 @@ int lc_redis_pool_cancel_fd(const lc_redis_pool *pool);
 void lc_redis_pool_cancel(lc_redis_pool *pool);
 
 /*
- * Sends the batch and gets as many replies, all or none. LLMCACHE_STORE at once while the server is known to be
- * lost; LLMCACHE_TIMEOUT or LLMCACHE_NETWORK when it is lost now. The batch may be sent three times, when a kept
- * connection turns out to be dead, or a new one breaks: commands must bear it.
+ * Sends the batch and gets as many replies, all or none (each NULL). LLMCACHE_STORE at once while the server is
+ * known to be lost; LLMCACHE_TIMEOUT or LLMCACHE_NETWORK when it is lost now. The batch may be sent three times, when
+ * a kept connection turns out to be dead, or a new one breaks: commands must bear it.
  */
 int lc_redis_pool_exchange(lc_redis_pool *pool, const lc_redis_batch *batch, int64_t until_ms,
                            redisReply **replies, llmcache_error *err);

@@ -193,6 +193,7 @@ int lc_redis_receive_all(lc_redis_conn *conn, size_t count, int64_t until_ms, re
 int lc_redis_exchange(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t until_ms,
                       redisReply **replies, llmcache_error *err)
 {
+    memset(replies, 0, batch->count * sizeof *replies);
     int rc = lc_redis_send(conn, batch, until_ms, err);
     return rc ? rc : lc_redis_receive_all(conn, batch->count, until_ms, replies, err);
 }

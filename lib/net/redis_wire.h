@@ -64,11 +64,11 @@ int lc_redis_send(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t unti
 int lc_redis_receive(lc_redis_conn *conn, int64_t until_ms, redisReply **reply,
                      llmcache_error *err);
 
-/* So many replies: all of them or, on failure, none. */
+/* So many replies: all of them or, on failure, none (each NULL). */
 int lc_redis_receive_all(lc_redis_conn *conn, size_t count, int64_t until_ms, redisReply **replies,
                          llmcache_error *err);
 
-/* Sends the batch and receives as many replies: all of them or, on failure, none. */
+/* Sends the batch and receives as many replies: all or, on failure, none (each NULL). */
 int lc_redis_exchange(lc_redis_conn *conn, const lc_redis_batch *batch, int64_t until_ms,
                       redisReply **replies, llmcache_error *err);
 void lc_redis_free_replies(redisReply **replies, size_t count);
