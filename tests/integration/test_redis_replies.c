@@ -26,14 +26,14 @@ static void stop(void)
     lc_redis_uri_done(&uri);
 }
 
-TestSuite(redis_wire, .init = start, .fini = stop, .timeout = 60);
+TestSuite(redis_replies, .init = start, .fini = stop, .timeout = 60);
 
 static int64_t soon(void)
 {
     return lc_mono_ms() + WAIT_MS;
 }
 
-Test(redis_wire, a_batch_that_cannot_be_sent_leaves_no_replies)
+Test(redis_replies, a_batch_that_cannot_be_sent_leaves_no_replies)
 {
     llmcache_error err;
     lc_redis_conn *conn;
@@ -51,7 +51,7 @@ Test(redis_wire, a_batch_that_cannot_be_sent_leaves_no_replies)
     lc_redis_disconnect(conn);
 }
 
-Test(redis_wire, logging_in_survives_every_failed_allocation)
+Test(redis_replies, logging_in_survives_every_failed_allocation)
 {
     llmcache_error err;
     lc_redis_conn *conn = NULL;
