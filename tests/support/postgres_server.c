@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -175,6 +176,7 @@ static void launch(test_postgres *postgres)
                                 "-p", test_format("%d", postgres->port),
                                 "-k", postgres->folder,
                                 "-c", "listen_addresses=127.0.0.1",
+                                "-c", "dynamic_shared_memory_type=mmap", /* in its folder: goes away with it */
                                 "-c", test_format("shared_buffers=%s", postgres->buffers ? postgres->buffers : "16MB")};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         argv[count++] = rest[i];
@@ -187,6 +189,19 @@ static void launch(test_postgres *postgres)
         test_nap();
     } while (test_now_ms() < end_ms && still_dying(postgres));
     test_give_up("postgres does not answer: %s", test_read_file(postgres->process.log, NULL));
+}
+
+/* A killed server leaves its System V segment, which the last number in line 7 of postmaster.pid names. */
+static void remove_segment(void *user)
+{
+    const char *line = test_read_file(test_format("%s/data/postmaster.pid", (const char *)user), NULL);
+    int id;
+    for (int i = 1; line && i < 7; i++) {
+        line = strchr(line, '\n');
+        line = line ? line + 1 : NULL;
+    }
+    if (line && sscanf(line, "%*d %d", &id) == 1)
+        shmctl(id, IPC_RMID, NULL);
 }
 
 static int is_open_to_all(const char *path)
@@ -220,6 +235,7 @@ static void start(test_postgres *postgres, const char *with, const char *kind)
     postgres->uri = test_format("postgresql://tester:secret@127.0.0.1:%d/postgres", postgres->port);
     postgres->socket_uri =
         test_format("postgresql://tester:secret@/postgres?host=%s&port=%d", postgres->folder, postgres->port);
+    test_at_end(remove_segment, (void *)folder);
     give_to_nobody(postgres->folder);
     const char *cluster = cluster_to_copy(postgres->programs, with, kind);
     test_run_result copied = test_run_line("cp", "-a", cluster, postgres->folder);
