@@ -10,6 +10,7 @@
 #include "base/memory.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -131,10 +132,13 @@ static int broken(const lc_pg_link *link, llmcache_error *err)
 static int wait_for(lc_pg_link *link, short events, int64_t until_ms, llmcache_error *err)
 {
     struct pollfd fds[2] = {{PQsocket(link->conn), events, 0}, {link->cancel_fd, POLLIN, 0}};
-    int64_t left = until_ms - lc_mono_ms();
+    int ready;
     if (fds[0].fd < 0)
         return broken(link, err);
-    int ready = left > 0 ? poll(fds, link->cancel_fd >= 0 ? 2 : 1, (int)(left < 3600000 ? left : 3600000)) : 0;
+    do {
+        int64_t left = until_ms - lc_mono_ms();
+        ready = left > 0 ? poll(fds, link->cancel_fd >= 0 ? 2 : 1, (int)(left < 3600000 ? left : 3600000)) : 0;
+    } while (ready < 0 && errno == EINTR); /* a signal of the program's */
     if (ready <= 0)
         return lc_fail(err, LLMCACHE_TIMEOUT, "%s did not answer in time", link->name);
     if (fds[1].revents)
