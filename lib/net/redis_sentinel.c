@@ -148,7 +148,7 @@ static void settle(lc_redis_sentinel *s)
         s->reign->epoch = word->epoch;
     } else if (word) {
         reign *fresh = new_reign(word);
-        if (fresh) { /* else at the next word */
+        if (fresh) { /* else at the next word, or question */
             gone = s->reign;
             s->reign = fresh;
             changed = 1;
@@ -348,11 +348,12 @@ static int is_hopeless(const lc_redis_sentinel *s)
     return 1;
 }
 
-/* The reign of now, held. */
+/* The reign of now, held. What the sentinels said may have come to nothing for want of memory or a file descriptor. */
 static int get_reign(lc_redis_sentinel *s, int64_t until_ms, reign **one, llmcache_error *err)
 {
     int rc = 0;
     struct timespec until = lc_mono_after(until_ms - lc_mono_ms());
+    settle(s);
     pthread_mutex_lock(&s->lock);
     while (!s->reign && !s->closing && !is_hopeless(s) &&
            pthread_cond_clockwait(&s->heard, &s->lock, CLOCK_MONOTONIC, &until) == 0)
