@@ -92,12 +92,21 @@ static int subscribe(lc_redis_conn *conn, const char *name, int64_t until_ms, ll
 
 /* ---- Listening ---------------------------------------------------------------------------------- */
 
-/* Takes a key's name apart; 0 when it is none of ours. The namespace is in watch->space. */
+/* Anything may have changed. */
+static void report_all(lc_redis_watch *watch)
+{
+    watch->listener.distrust(watch->listener.user);
+    watch->listener.trust(watch->listener.user);
+}
+
+/* Takes a key's name apart; 0 when it is none of ours, or LLMCACHE_MEMORY. The namespace is in watch->space. */
 static int read_name(lc_redis_watch *watch, const redisReply *key, char id[LLMCACHE_ID_SIZE])
 {
     lc_buffer_clear(&watch->space);
-    if (key->type != REDIS_REPLY_STRING || lc_buffer_reserve(&watch->space, key->len))
+    if (key->type != REDIS_REPLY_STRING)
         return 0;
+    if (lc_buffer_reserve(&watch->space, key->len))
+        return LLMCACHE_MEMORY;
     return lc_redis_key_read(key->str, key->len, watch->space.data, id);
 }
 
@@ -105,7 +114,9 @@ static void report(lc_redis_watch *watch, const redisReply *key)
 {
     char id[LLMCACHE_ID_SIZE];
     int part = read_name(watch, key, id);
-    if (part)
+    if (part < 0)
+        report_all(watch);
+    else if (part)
         watch->listener.changed(watch->listener.user, part, watch->space.data, id);
 }
 
@@ -192,8 +203,7 @@ static void take_message(lc_redis_watch *watch, const redisReply *message)
         return;
     if (message->element[2]->type == REDIS_REPLY_NIL) {
         lc_redis_replicas_note(watch->route->replicas, NULL);
-        watch->listener.distrust(watch->listener.user);
-        watch->listener.trust(watch->listener.user);
+        report_all(watch);
         return;
     }
     take_keys(watch, message->element[2]);
