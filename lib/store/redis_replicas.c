@@ -45,6 +45,7 @@ struct lc_redis_replicas {
     replica *list[LC_REDIS_MAX_NODES];
     size_t count;
     int closing;
+    lc_redis_replica_address named[LC_REDIS_MAX_NODES]; /* the thread's own: too large for a stack */
 };
 
 /* ---- What changed lately ------------------------------------------------------------------------- */
@@ -207,9 +208,10 @@ static void put_in(lc_redis_replicas *r, replica *fresh)
     pthread_mutex_unlock(&r->lock);
 }
 
-static void follow_cluster(lc_redis_replicas *r, lc_redis_replica_address *named)
+static void follow_cluster(lc_redis_replicas *r)
 {
     replica *gone;
+    lc_redis_replica_address *named = r->named;
     size_t count = lc_redis_cluster_replicas(r->cluster, named, LC_REDIS_MAX_NODES);
     while ((gone = take_out(r, named, count)))
         free_replica(gone);
@@ -302,13 +304,11 @@ static int wait_for_turn(lc_redis_replicas *r)
 static void *follow(void *user)
 {
     lc_redis_replicas *r = user;
-    lc_redis_replica_address *named = lc_zalloc_array(LC_REDIS_MAX_NODES, sizeof *named);
-    while (named && wait_for_turn(r)) {
-        follow_cluster(r, named);
+    while (wait_for_turn(r)) {
+        follow_cluster(r);
         for (size_t i = 0; i < r->count && !is_closing(r); i++)
             measure(r, r->list[i]);
     }
-    lc_free(named);
     return NULL;
 }
 
