@@ -1,7 +1,7 @@
 /*
  * The store contract: what include/llmcache/backend.h promises, asked of every store. Each test starts
  * from an empty store and leaves it empty. This file holds what the tests share; they are in
- * store_content.c, store_sharing.c and store_observations.c.
+ * store_content.c, store_sharing.c, store_observations.c and so on.
  */
 #include "store_suite.h"
 
@@ -16,11 +16,16 @@ static const char *uri;
 lc_store store;
 int64_t now;
 
+int try_to_open(lc_store *opened, llmcache_error *err)
+{
+    return lc_store_open(uri, &options, opened, err);
+}
+
 lc_store open_store(void)
 {
     lc_store opened;
     llmcache_error err = {0};
-    cr_assert_eq(lc_store_open(uri, &options, &opened, &err), 0, "%s", err.message);
+    cr_assert_eq(try_to_open(&opened, &err), 0, "%s", err.message);
     return opened;
 }
 

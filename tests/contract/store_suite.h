@@ -13,6 +13,7 @@ extern lc_store store;
 extern int64_t now; /* wall clock: some stores have one of their own */
 
 lc_store open_store(void);
+int try_to_open(lc_store *opened, llmcache_error *err);
 
 /* Skipping leaves out the suite's end, and a store's threads must not outlive its test. */
 #define SKIP(...)                                                                             \
