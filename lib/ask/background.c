@@ -106,6 +106,9 @@ static int load(llmcache *cache, int missed)
         return 0;
     if (lc_vectors_fill_state(cache, &background->fill))
         return LLMCACHE_STORE;
+    /* Records may have gone while no cache of it ran, or while its server was away. */
+    if (background->fill != LC_FILL_OWN)
+        atomic_store(&background->doubtful, 1);
     if (!missed && (background->fill == LC_FILL_DONE || background->fill == LC_FILL_ELSEWHERE))
         return 0;
     int code = read_vectors(cache);

@@ -123,6 +123,27 @@ Test(shared_index, what_a_stranger_writes_gets_in_and_what_he_removes_goes)
     llmcache_close(cache);
 }
 
+/* Removed while no cache of the index ran, it is still in there; the exact answer is in the store. */
+Test(shared_index, a_record_removed_while_nobody_looked_is_not_served)
+{
+    llmcache_filter only = {.struct_size = sizeof only, .records = LLMCACHE_PART_EMBED};
+    uint64_t removed = 0;
+    keep_two();
+    llmcache *cache = open_cache();
+    cr_assert(test_wait_until(filled(), 5000));
+    llmcache_close(cache);
+    llmcache *stranger = open_stranger();
+    cr_assert_eq(llmcache_purge(stranger, &only, &removed, NULL), 0);
+    cr_assert_eq(removed, 2);
+    llmcache_close(stranger);
+    cache = open_cache();
+    cr_assert_eq(records(), 2);
+    cr_assert_str_eq(test_ask_source(cache, "one"), "exact");
+    cr_assert_str_eq(test_ask_source(cache, "uno"), "model");
+    cr_assert_eq(records(), 2, "one was met and dropped, one was kept");
+    llmcache_close(cache);
+}
+
 Test(shared_index, it_is_not_marked_when_it_was_emptied_meanwhile)
 {
     lc_index index = fake_shared_open(&server);
