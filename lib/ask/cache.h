@@ -163,6 +163,7 @@ typedef struct lc_job {
     int yields;                /* the call is not made while another server makes it */
     int share_again;           /* the flight joined had nothing for it: join or make another */
     int shared_twice;
+    int64_t waited_ms;         /* for the calls of other servers */
     int64_t model_ms;
 } lc_job;
 

@@ -30,7 +30,7 @@ typedef struct errand {
     int has_raw, form;
     float *vector;
     size_t dimension;
-    int64_t ttl_ms, start_us;
+    int64_t ttl_ms, start_us, waited_ms;
     lc_check *check;
     lc_lease *lease;
     /* While the reply comes in */
@@ -227,11 +227,11 @@ static void count_call(errand *e)
     lc_count_step(counts, LC_STEP_MODEL, lc_mono_us() - e->start_us);
 }
 
-static llmcache_limits limits_of(const llmcache *cache)
+static llmcache_limits limits_of(const llmcache *cache, int64_t waited_ms)
 {
     const lc_settings *settings = &cache->settings;
     return (llmcache_limits){.connect_ms = settings->connect_timeout_ms,
-                             .total_ms = settings->upstream_timeout_ms,
+                             .total_ms = lc_lease_leaves_ms(cache, waited_ms),
                              .stall_ms = settings->stall_timeout_ms,
                              .max_bytes = (size_t)settings->max_reply_bytes};
 }
@@ -261,7 +261,7 @@ static void run_errand(void *argument)
         leave_to_others(e);
         return;
     }
-    llmcache_limits limits = limits_of(cache);
+    llmcache_limits limits = limits_of(cache, e->waited_ms);
     llmcache_sink sink = {e, on_begin, on_write};
     lc_landing landing = {.source = LLMCACHE_SOURCE_MODEL, .why = ""};
     const lc_provider *provider = e->anthropic ? &cache->anthropic : &cache->openai;
@@ -338,6 +338,7 @@ int lc_call_llm(lc_job *job, lc_flight *flight, llmcache_error *err)
     e->form = lc_job_form(job);
     e->ttl_ms = lc_ttl_ms(job);
     e->start_us = lc_mono_us();
+    e->waited_ms = job->waited_ms;
     if (copy_request(e, job) || copy_facts(e, job)) {
         free_errand(e);
         return lc_fail_memory(err);

@@ -408,7 +408,7 @@ static turn look(visit *v)
 static turn wait_for_turn(visit *v, waiter *w)
 {
     lc_leases *leases = v->lease->leases;
-    int64_t end_ms = lc_mono_ms() + v->job->cache->settings.upstream_timeout_ms;
+    int64_t end_ms = lc_mono_ms() + lc_lease_patience_ms(leases->cache, v->job->waited_ms);
     turn how;
     while ((how = look(v)) == TURN_WAIT) {
         int64_t now_ms = lc_mono_ms(), until_ms = now_ms + v->others_ms + 1;
@@ -449,8 +449,10 @@ int lc_lease_find(lc_job *job)
     if (!v.lease)
         return 0;
     enlist(leases, &w);
+    int64_t start_ms = lc_mono_ms();
     turn how = wait_for_turn(&v, &w);
     delist(leases, &w);
+    job->waited_ms += v.waited ? lc_mono_ms() - start_ms : 0;
     if (how == TURN_OURS && hold(v.lease)) {
         lc_count_add(&cache->counts.leases_taken_over, v.waited > 0);
         job->lease = v.lease;

@@ -4,6 +4,7 @@
  * of the answer, or of the lease's end, and at the latest until it can have run out.
  *
  * Whatever fails here costs a question its place in the queue and nothing else: it goes to the model by itself.
+ * Waiting and that call together take no longer than a call may.
  */
 #ifndef LC_ASK_LEASE_H
 #define LC_ASK_LEASE_H
@@ -23,6 +24,10 @@ void lc_leases_free(lc_leases *leases); /* after the store is closed; accepts NU
  * server's call has brought. 0: the model is to be asked, and job->lease, unless NULL, is held meanwhile.
  */
 int lc_lease_find(lc_job *job);
+
+/* lease_time.c: who has waited for so long (job->waited_ms): for how long he may wait on, and how long his call may take. */
+int64_t lc_lease_patience_ms(const llmcache *cache, int64_t waited_ms);
+int64_t lc_lease_leaves_ms(const llmcache *cache, int64_t waited_ms);
 
 /*
  * For a call that nobody waits for: 0 when another server is at it already, or has just given up. Else 1, and *lease is

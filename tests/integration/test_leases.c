@@ -121,6 +121,8 @@ static const llmcache_store_ops odd_ops = {
 static test_mock mock;
 static odd store;
 static llmcache *cache;
+static const llmcache_provider_ops *provider; /* instead of the mock; NULL */
+static void *given_to;                        /* its self */
 
 static void open_with(const char *const settings[])
 {
@@ -131,6 +133,8 @@ static void open_with(const char *const settings[])
     memset(&store, 0, sizeof store);
     cr_assert_eq(lc_store_open("memory:", &plain, &store.store, &err), 0, "%s", err.message);
     cr_assert_eq(llmcache_options_store(options, &odd_ops, &store, &err), 0, "%s", err.message);
+    if (provider)
+        cr_assert_eq(llmcache_options_provider(options, "chat", provider, given_to, &err), 0, "%s", err.message);
     cr_assert_eq(llmcache_open(options, &cache, &err), 0, "%s", err.message);
     llmcache_options_free(options);
 }
@@ -219,14 +223,75 @@ Test(leases_inside, waiting_ends_when_the_lease_can_have_run_out)
     llmcache_close(cache);
 }
 
-Test(leases_inside, nobody_waits_longer_than_for_the_model)
+/* ---- How long it takes ------------------------------------------------------------------------------ */
+
+/* A model that answers at once and notes how long it was given. */
+static int quick_call(void *self, const llmcache_request *request, const llmcache_limits *limits,
+                      const llmcache_sink *sink, llmcache_error *err)
 {
-    open_with((const char *const[]){"embedder", "none", "upstream-timeout-ms", "300", NULL});
-    store.others_ms = 50; /* for ever */
+    static const char answer[] = "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":"
+                                 "[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},"
+                                 "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,"
+                                 "\"completion_tokens\":1,\"total_tokens\":2}}";
+    static const llmcache_header headers[] = {{"Content-Type", "application/json"}};
+    atomic_store((atomic_int_least64_t *)self, limits->total_ms);
+    if (sink->begin(sink->user, 200, headers, 1, sizeof answer - 1) || sink->write(sink->user, answer, sizeof answer - 1))
+        return llmcache_error_set(err, LLMCACHE_ABORTED, "nobody listens");
+    return 0;
+}
+
+static const char *quick_base(void *self)
+{
+    return "quick";
+}
+
+static int quick_ping(void *self, int64_t deadline_ms, llmcache_error *err)
+{
+    return 0;
+}
+
+static void quick_close(void *self)
+{
+}
+
+static const llmcache_provider_ops quick_ops = {.version = LLMCACHE_BACKEND_VERSION, .name = "quick", .call = quick_call,
+                                                .base = quick_base, .ping = quick_ping, .close = quick_close};
+
+/* The time the call was given. */
+static int64_t given_ms(const char *timeout_ms, int64_t others_ms, int turns)
+{
+    static atomic_int_least64_t given;
+    given_to = &given;
+    provider = &quick_ops;
+    open_with((const char *const[]){"embedder", "none", "upstream-timeout-ms", timeout_ms, NULL});
+    provider = NULL;
+    store.others_ms = others_ms;
+    store.turns = turns;
     cr_assert_str_eq(source_of(ASK("a")), "model");
+    return atomic_load(&given);
+}
+
+Test(leases_inside, who_does_not_wait_has_all_the_time_for_the_call)
+{
+    cr_assert_eq(given_ms("300", 0, 0), 300);
+    llmcache_close(cache);
+}
+
+Test(leases_inside, waiting_for_ever_leaves_a_tenth_for_the_call)
+{
+    cr_assert_eq(given_ms("300", 50, 0), 30);
     cr_assert_gt(store.asked, 1);
     cr_assert_eq(test_counters(cache).leases_given_up, 1);
     cr_assert_eq(store.released, 0);
+    llmcache_close(cache);
+}
+
+Test(leases_inside, who_takes_over_has_what_is_left)
+{
+    int64_t given = given_ms("100000", 40, 3);
+    cr_assert_eq(test_counters(cache).leases_taken_over, 1);
+    cr_assert_leq(given, 100000 - 80, "two waits of 40 ms");
+    cr_assert_geq(given, 10000);
     llmcache_close(cache);
 }
 
