@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_IDLE = 64, FIRST_PAUSE_MS = 20, LONGEST_PAUSE_MS = 500 };
+enum { MAX_IDLE = 64, FIRST_PAUSE_MS = 20, LONGEST_PAUSE_MS = 500, FULL_MS = 1000 };
 
 struct lc_conn_pool {
     const lc_conn_kind *kind;
@@ -28,6 +28,8 @@ struct lc_conn_pool {
     pthread_cond_t wake;  /* the keeper: lost or closing */
     pthread_cond_t freed; /* `taken` fell, or the server was lost */
     size_t taken;
+    size_t room;           /* as many has the server room for, */
+    int64_t room_until_ms; /* up to then */
     void *idle[MAX_IDLE];
     size_t idle_count;
     int lost, ever_worked, closing;
@@ -37,23 +39,45 @@ struct lc_conn_pool {
 
 /* ---- Idle connections --------------------------------------------------------------------------- */
 
+/* With the lock held: 1 when the server is known to have no room for another connection. */
+static int is_full(const lc_conn_pool *pool)
+{
+    return pool->room_until_ms && pool->taken >= pool->room && lc_mono_ms() < pool->room_until_ms;
+}
+
 /* With the lock held: 1 when one may be taken now or never. */
 static int may_take(const lc_conn_pool *pool)
 {
     int prepared = pool->ever_worked || !pool->options.after_reach;
-    return pool->lost || (prepared && (!pool->options.most || pool->taken < pool->options.most));
+    int free = (!pool->options.most || pool->taken < pool->options.most) && (pool->idle_count || !is_full(pool));
+    return pool->lost || (prepared && free);
+}
+
+/* With the lock held: until one may be taken, or the time has come. Nobody tells of room that has come by time. */
+static void wait_to_take(lc_conn_pool *pool, int64_t until_ms)
+{
+    while (!may_take(pool) && lc_mono_ms() < until_ms) {
+        int64_t wake_ms = is_full(pool) && pool->room_until_ms < until_ms ? pool->room_until_ms : until_ms;
+        struct timespec at = lc_mono_after(wake_ms - lc_mono_ms());
+        pthread_cond_clockwait(&pool->freed, &pool->lock, CLOCK_MONOTONIC, &at);
+    }
+}
+
+/* With the lock held, for a connection to be made: after a while one more than there was room for is tried, not all that
+ * are wanted. */
+static void feel_for_room(lc_conn_pool *pool)
+{
+    if (!pool->room_until_ms || pool->taken <= pool->room)
+        return;
+    pool->room = pool->taken;
+    pool->room_until_ms = pool->room < pool->options.most ? lc_mono_ms() + FULL_MS : 0;
 }
 
 int lc_conn_pool_take(lc_conn_pool *pool, int64_t until_ms, void **conn, llmcache_error *err)
 {
     int rc = 0;
     pthread_mutex_lock(&pool->lock);
-    if (!may_take(pool)) {
-        struct timespec until = lc_mono_after(until_ms - lc_mono_ms());
-        while (!may_take(pool) &&
-               pthread_cond_clockwait(&pool->freed, &pool->lock, CLOCK_MONOTONIC, &until) == 0)
-            ;
-    }
+    wait_to_take(pool, until_ms);
     if (pool->lost)
         rc = lc_fail(err, LLMCACHE_STORE, "the store is out of reach: %s", pool->reason);
     else if (!may_take(pool))
@@ -62,6 +86,8 @@ int lc_conn_pool_take(lc_conn_pool *pool, int64_t until_ms, void **conn, llmcach
                                        : "the store is not connected yet");
     *conn = !rc && pool->idle_count ? pool->idle[--pool->idle_count] : NULL;
     pool->taken += !rc;
+    if (!rc && !*conn)
+        feel_for_room(pool);
     pthread_mutex_unlock(&pool->lock);
     return rc;
 }
@@ -72,6 +98,20 @@ void lc_conn_pool_forget(lc_conn_pool *pool)
     pool->taken--;
     pthread_cond_signal(&pool->freed);
     pthread_mutex_unlock(&pool->lock);
+}
+
+int lc_conn_pool_make_do(lc_conn_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->taken--;
+    size_t others = pool->taken + pool->idle_count;
+    if (others) {
+        pool->room = others;
+        pool->room_until_ms = lc_mono_ms() + FULL_MS;
+    }
+    pthread_cond_signal(&pool->freed);
+    pthread_mutex_unlock(&pool->lock);
+    return others > 0;
 }
 
 /* Back on the stack, which also says that the server works. */
@@ -149,12 +189,21 @@ int lc_conn_is_loss(int code)
     return code != 0 && code != LLMCACHE_MEMORY && code != LLMCACHE_TOO_LARGE;
 }
 
+static int has_others(lc_conn_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    int others = pool->taken + pool->idle_count > 0 && !pool->lost;
+    pthread_mutex_unlock(&pool->lock);
+    return others;
+}
+
 int lc_conn_pool_ping(lc_conn_pool *pool, int64_t until_ms, llmcache_error *err)
 {
     void *conn;
     int rc = pool->kind->reach(pool->user, until_ms, -1, &conn, err);
     if (rc) {
-        if (lc_conn_is_loss(rc))
+        /* One that has no room for another connection serves over those there are. */
+        if (lc_conn_is_loss(rc) && !(rc == LLMCACHE_BUSY && has_others(pool)))
             lc_conn_pool_lose(pool, err);
         return rc;
     }

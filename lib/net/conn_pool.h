@@ -48,6 +48,11 @@ void lc_conn_pool_give(lc_conn_pool *pool, void *conn);
 void lc_conn_pool_forget(lc_conn_pool *pool);
 /* The idle ones, as when one of them turned out to be dead. */
 void lc_conn_pool_drop_idle(lc_conn_pool *pool);
+/*
+ * What was taken did not come to be, since the server has no room for more. 1 when there are other connections: for a while
+ * nobody makes one, and who needs one waits for one of these. 0: there are none, and the server is as good as lost.
+ */
+int lc_conn_pool_make_do(lc_conn_pool *pool);
 /* The server may be there again, or elsewhere: it is tried at once if it is lost. */
 void lc_conn_pool_nudge(lc_conn_pool *pool);
 /* The server did not do its part, as err says: opens the switch. */

@@ -229,6 +229,12 @@ static int finish(lc_pg_link *link, int64_t until_ms, llmcache_error *err)
     return rc;
 }
 
+/* A connection that was refused has no result to look into: its code stands in the text, see PQERRORS_VERBOSE. */
+static int is_full(const lc_pg_link *link)
+{
+    return strstr(PQerrorMessage(link->conn), " 53300: ") != NULL;
+}
+
 static void stay_silent(void *user, const PGresult *result)
 {
 }
@@ -248,11 +254,14 @@ int lc_pg_connect(lc_pg_place *place, int64_t until_ms, int cancel_fd, lc_pg_lin
         return lc_fail_memory(err);
     }
     PQsetNoticeReceiver(link->conn, stay_silent, NULL); /* libpq prints notices otherwise */
+    PQsetErrorVerbosity(link->conn, PQERRORS_VERBOSE);
     link->name = place->name;
     link->cancel_fd = cancel_fd;
     int rc = finish(link, until_ms, err);
     if (!rc && PQsetnonblocking(link->conn, 1))
         rc = broken(link, err);
+    if (rc == LLMCACHE_NETWORK && is_full(link))
+        rc = lc_fail(err, LLMCACHE_BUSY, "%s has no room for another connection (SQLSTATE 53300)", link->name);
     if (rc) {
         lc_pg_disconnect(link);
         return rc;

@@ -26,7 +26,7 @@ const char *lc_pg_place_name(const lc_pg_place *place); /* "postgresql://host:54
  */
 int lc_pg_place_resolve(lc_pg_place *place, llmcache_error *err);
 
-/* `until_ms` is an instant of lc_mono_ms; cancel_fd (-1 for none) ends the waits when it becomes readable. */
+/* LLMCACHE_BUSY when the server has no room for another connection. `until_ms` is an instant of lc_mono_ms; cancel_fd (-1 for none) ends the waits when it becomes readable. */
 int lc_pg_connect(lc_pg_place *place, int64_t until_ms, int cancel_fd, lc_pg_link **link,
                   llmcache_error *err);
 void lc_pg_disconnect(lc_pg_link *link); /* accepts NULL */

@@ -1,6 +1,8 @@
 /* Connections to a PostgreSQL server, and work over one of them: see the header. */
 #include "net/postgres_pool.h"
 
+#include "net/postgres_refusal.h"
+
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -65,28 +67,41 @@ static void lose(lc_pg_pool *pool, int rc, const llmcache_error *err)
         lc_conn_pool_lose(pool->pool, err);
 }
 
-/* An idle connection or a new one. A question does not wait for tables to be made. */
-static int borrow(lc_pg_pool *pool, int64_t until_ms, lc_pg_link **link, llmcache_error *err)
+/* A question does not wait for tables to be made. */
+static int connect_new(lc_pg_pool *pool, int64_t until_ms, lc_pg_link **link, llmcache_error *err)
 {
-    void *idle;
-    int rc = lc_conn_pool_take(pool->pool, until_ms, &idle, err);
-    *link = idle;
-    if (rc || idle)
-        return rc;
-    rc = lc_pg_connect(pool->place, until_ms, -1, link, err);
-    if (!rc)
-        rc = greet(pool, *link, until_ms, err);
-    if (rc) {
-        lc_conn_pool_forget(pool->pool);
-        lose(pool, rc, err);
-    }
-    return rc;
+    int rc = lc_pg_connect(pool->place, until_ms, -1, link, err);
+    return rc ? rc : greet(pool, *link, until_ms, err);
 }
 
-/* Class 22, data exceptions: the values are at fault, and nobody else's work is to suffer for them. */
-static int is_about_data(const lc_pg_link *link)
+/* An idle connection or a new one; when the server has no room for that, one that others give back. */
+static int borrow(lc_pg_pool *pool, int64_t until_ms, lc_pg_link **link, llmcache_error *err)
 {
-    return strncmp(lc_pg_refusal(link), "22", 2) == 0;
+    for (;;) {
+        void *idle;
+        int rc = lc_conn_pool_take(pool->pool, until_ms, &idle, err);
+        *link = idle;
+        if (rc || idle || !(rc = connect_new(pool, until_ms, link, err)))
+            return rc;
+        if (rc == LLMCACHE_BUSY && lc_conn_pool_make_do(pool->pool))
+            continue;
+        if (rc != LLMCACHE_BUSY)
+            lc_conn_pool_forget(pool->pool);
+        lose(pool, rc, err);
+        return rc;
+    }
+}
+
+/* A statement that was refused for reasons of its own says nothing about the server. */
+static int is_loss(const lc_pg_link *link, int rc)
+{
+    const char *sqlstate = rc == LLMCACHE_STORE ? lc_pg_refusal(link) : "";
+    return !*sqlstate || lc_pg_blame_of(sqlstate) == LC_PG_SERVER;
+}
+
+static int is_chance(const lc_pg_link *link, int rc)
+{
+    return rc == LLMCACHE_STORE && lc_pg_blame_of(lc_pg_refusal(link)) == LC_PG_CHANCE;
 }
 
 /* A refused statement leaves a good connection; it is closed all the same, since what the server is (a
@@ -98,10 +113,10 @@ static void give_back(lc_pg_pool *pool, lc_pg_link *link, int rc, const llmcache
         lc_conn_pool_give(pool->pool, link);
         return;
     }
-    int is_data = rc == LLMCACHE_STORE && is_about_data(link);
+    int lost = is_loss(link, rc);
     close_link(pool, link);
     lc_conn_pool_forget(pool->pool);
-    if (!is_data)
+    if (lost)
         lose(pool, rc, err);
 }
 
@@ -122,6 +137,8 @@ int lc_pg_pool_do(lc_pg_pool *pool, lc_pg_work fn, void *work, int64_t until_ms,
             return rc;
         rc = fn(work, link, until_ms, err);
     }
+    if (is_chance(link, rc))
+        rc = fn(work, link, until_ms, err);
     give_back(pool, link, rc, err);
     return rc;
 }

@@ -1,7 +1,8 @@
 /*
  * Connections to one PostgreSQL server (conn_pool.h), and work done over one of them: what the store postgresql://
  * and the index pgvector: have in common. Every operation has a deadline; what goes wrong by the network on a
- * connection that was kept is tried once more on a new one, so work must bear being done twice.
+ * connection that was kept is tried once more on a new one, and what met another transaction on the same one, so work must
+ * bear being done twice. Only a server that is lost is closed to all: see postgres_refusal.h.
  */
 #ifndef LC_NET_POSTGRES_POOL_H
 #define LC_NET_POSTGRES_POOL_H

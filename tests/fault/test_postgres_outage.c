@@ -123,6 +123,95 @@ Test(postgres_outage, a_crowd_shares_a_few_connections)
     cr_expect(connections > 0 && connections <= 17, "%d", connections);
 }
 
+/* ---- Refusals ------------------------------------------------------------------------------------ */
+
+/* A store whose user may have so many connections, and do with the tables what the superuser's can. */
+static lc_store store_of_user_with(int connections)
+{
+    llmcache_error err;
+    const char *uri = test_format("postgresql://few:secret@127.0.0.1:%d/postgres", server.port);
+    test_postgres_ask(&server, "CREATE ROLE few LOGIN PASSWORD 'secret' CONNECTION LIMIT %d;"
+                               " GRANT ALL ON ALL TABLES IN SCHEMA public TO few", connections);
+    lc_store few = store_at(uri, NULL);
+    cr_assert(test_wait_until(get_entry_from(&few, LLMCACHE_PART_PROMPT, entry, PATIENT_MS, &err) == 0, PATIENT_MS), "%s",
+              err.message);
+    return few;
+}
+
+static int is_connected(const lc_store *some)
+{
+    llmcache_store_stats stats;
+    some->ops.stats(some->self, &stats);
+    return stats.connected;
+}
+
+static void *one_of_few(void *user)
+{
+    lc_store *few = user;
+    llmcache_error err;
+    for (int i = 0; i < EACH; i++)
+        if (get_entry_from(few, LLMCACHE_PART_PROMPT, entry, PATIENT_MS, &err))
+            atomic_fetch_add(&failures, 1);
+    return NULL;
+}
+
+/* Others have the server's connections: what this store has must do, and is no reason to believe the server lost. */
+Test(postgres_outage, at_the_connection_limit_all_share_what_there_is)
+{
+    pthread_t threads[CROWD];
+    llmcache_error err;
+    lc_store few = store_of_user_with(2);
+    for (int i = 0; i < CROWD; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, one_of_few, &few), 0);
+    for (int i = 0; i < 10; i++) {
+        few.ops.ping(few.self, PATIENT_MS, &err);
+        cr_expect(is_connected(&few));
+    }
+    for (int i = 0; i < CROWD; i++)
+        pthread_join(threads[i], NULL);
+    cr_expect_eq(failures, 0);
+    cr_expect(is_connected(&few));
+    lc_store_close(&few);
+}
+
+Test(postgres_outage, without_a_single_connection_it_is_lost_until_there_is_one)
+{
+    llmcache_error err;
+    lc_store few = store_of_user_with(1), none = store_at(test_format("postgresql://few:secret@127.0.0.1:%d/postgres",
+                                                                      server.port), NULL);
+    cr_expect_lt(none.ops.ping(none.self, PATIENT_MS, &err), 0);
+    cr_expect_not_null(strstr(err.message, "53300"), "%s", err.message);
+    cr_expect_not(is_connected(&none));
+    lc_store_close(&few);
+    cr_expect(test_wait_until(get_entry_from(&none, LLMCACHE_PART_PROMPT, entry, PATIENT_MS, &err) == 0, PATIENT_MS));
+    lc_store_close(&none);
+}
+
+Test(postgres_outage, a_refused_statement_is_no_lost_server)
+{
+    llmcache_error err;
+    lc_store few = store_of_user_with(-1);
+    test_postgres_ask(&server, "REVOKE INSERT ON llmcache_prompt FROM few");
+    for (int i = 0; i < 20; i++) {
+        cr_expect_eq(put_entry_in(&few, numbered_entry("default", 2), PATIENT_MS, &err), LLMCACHE_STORE);
+        cr_expect(is_connected(&few));
+        cr_expect_eq(get_entry_from(&few, LLMCACHE_PART_PROMPT, entry, PATIENT_MS, &err), 0, "%s", err.message);
+    }
+    lc_store_close(&few);
+}
+
+Test(postgres_outage, what_met_another_transaction_is_tried_again)
+{
+    llmcache_error err;
+    test_postgres_ask(&server,
+                      "CREATE SEQUENCE met; CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                      " IF nextval('met') %% 2 = 1 THEN RAISE EXCEPTION 'met' USING ERRCODE = '40001'; END IF;"
+                      " RETURN NEW; END $$;"
+                      " CREATE TRIGGER meet BEFORE INSERT ON llmcache_prompt FOR EACH ROW EXECUTE FUNCTION meet()");
+    for (int i = 2; i < 5; i++)
+        cr_expect_eq(put_entry_in(&store, numbered_entry("default", i), PATIENT_MS, &err), 0, "%s", err.message);
+}
+
 /* ---- Watching ------------------------------------------------------------------------------------ */
 
 static atomic_int distrusted, trusted, changed;
