@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PROBE_MS = 1000 };
+enum { PROBE_MS = 1000, PATIENCE = 3 };
 
 /* ---- What the server can do ---------------------------------------------------------------------------- */
 
@@ -266,8 +266,11 @@ static int start(lc_redis_index *index, const char *uri, const lc_index_options 
     code = lc_flat_new(&index->flat, err);
     if (code)
         return code;
-    return lc_redis_pool_new(&index->uri, options->connect_ms > PROBE_MS ? options->connect_ms : PROBE_MS,
+    code = lc_redis_pool_new(&index->uri, options->connect_ms > PROBE_MS ? options->connect_ms : PROBE_MS,
                              &index->pool, err);
+    if (!code)
+        lc_redis_pool_bear(index->pool, PATIENCE);
+    return code;
 }
 
 int lc_redis_index_open(const char *rest, const lc_index_options *options, lc_index *out, llmcache_error *err)

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "net/redis_sentinel.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum { TRY_MS = 500 }; /* where sentinels say where it is, one try at a place: it may soon be another */
@@ -13,6 +14,8 @@ struct lc_redis_pool {
     const lc_redis_uri *uri;
     lc_redis_sentinel *sentinel; /* NULL: the URI says where it is */
     lc_conn_pool *conns;
+    int bearable;    /* this many times in a row too late, and it counts as lost; 0 is 1 */
+    atomic_int late; /* times in a row */
 };
 
 /* ---- Connections -------------------------------------------------------------------------------- */
@@ -90,6 +93,8 @@ static int fail_call(lc_redis_pool *pool, lc_redis_call *call, int rc, const llm
     lc_conn_pool_forget(pool->conns);
     if (!lc_conn_is_loss(rc))
         return rc;
+    if (rc == LLMCACHE_TIMEOUT && atomic_fetch_add(&pool->late, 1) + 1 < pool->bearable)
+        return rc;
     lc_conn_pool_lose(pool->conns, err);
     if (pool->sentinel)
         lc_redis_sentinel_doubt(pool->sentinel);
@@ -125,6 +130,7 @@ int lc_redis_pool_finish(lc_redis_pool *pool, lc_redis_call *call, redisReply **
     }
     if (rc)
         return fail_call(pool, call, rc, err);
+    atomic_store_explicit(&pool->late, 0, memory_order_relaxed);
     lc_conn_pool_give(pool->conns, call->conn);
     return 0;
 }
@@ -170,8 +176,10 @@ static int reach(void *user, int64_t until_ms, int cancel_fd, void **conn, llmca
     int rc = reach_once(user, until_ms, cancel_fd, &fresh, err);
     if (rc == LLMCACHE_NETWORK)
         rc = reach_once(user, until_ms, cancel_fd, &fresh, err);
-    if (!rc)
+    if (!rc) {
+        atomic_store_explicit(&((lc_redis_pool *)user)->late, 0, memory_order_relaxed);
         *conn = fresh;
+    }
     return rc;
 }
 
@@ -207,6 +215,11 @@ int lc_redis_pool_new(const lc_redis_uri *uri, int64_t probe_ms, lc_redis_pool *
     else
         *pool = fresh;
     return rc;
+}
+
+void lc_redis_pool_bear(lc_redis_pool *pool, int late)
+{
+    pool->bearable = late;
 }
 
 void lc_redis_pool_free(lc_redis_pool *pool)

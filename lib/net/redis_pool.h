@@ -10,6 +10,11 @@ typedef struct lc_redis_pool lc_redis_pool;
 /* `uri` is borrowed for the pool's life; with sentinels the Redis is the primary they name. probe_ms: how long one try to reach a lost server may take. */
 int lc_redis_pool_new(const lc_redis_uri *uri, int64_t probe_ms, lc_redis_pool **pool,
                       llmcache_error *err);
+/*
+ * Only after so many times in a row too late, or at once when a connection breaks, the server counts as lost; one late
+ * answer is enough unless this says otherwise. For work of which one piece may take long while the server is well.
+ */
+void lc_redis_pool_bear(lc_redis_pool *pool, int late);
 /* No exchange may be under way. Does not wait for the network. */
 void lc_redis_pool_free(lc_redis_pool *pool);
 

@@ -166,6 +166,27 @@ Test(redis_index_faults, paused_and_resumed)
     lc_index_close(&index);
 }
 
+/* A partition may be large, and a question's time short. */
+Test(redis_index_faults, a_late_search_is_no_lost_server)
+{
+    lc_index index = open_index();
+    add_all(&index);
+    for (int i = 0; i < 3; i++) {
+        test_redis_pause(&redis);
+        cr_expect_eq(find_in(&index, 7, DEADLINE_MS), LLMCACHE_TIMEOUT);
+        cr_expect_eq(find_in(&index, 7, DEADLINE_MS), LLMCACHE_TIMEOUT);
+        cr_expect_not(is_lost(&index), "two in a row");
+        test_redis_resume(&redis);
+        cr_expect_eq(find_in(&index, 7, PATIENT_MS), 0);
+    }
+    test_redis_pause(&redis);
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(find_in(&index, 7, DEADLINE_MS), LLMCACHE_TIMEOUT);
+    cr_expect(is_lost(&index), "three in a row");
+    test_redis_resume(&redis);
+    lc_index_close(&index);
+}
+
 Test(redis_index_faults, away_from_the_beginning)
 {
     test_redis_kill(&redis);
