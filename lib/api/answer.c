@@ -34,8 +34,10 @@ static int read_body(const lc_job *job, llmcache_answer *answer, llmcache_error 
     int code = lc_answer_read(job->protocol, answer->body, answer->body_size, &facts, err);
     if (code)
         return code;
+    const char *asked = job->entry ? job->entry->facts.model : job->question.model;
+    const char *model = facts.model && *facts.model ? facts.model : asked;
     answer->text = lc_strdup(facts.text ? facts.text : "");
-    answer->model = lc_strdup(facts.model && *facts.model ? facts.model : job->question.model);
+    answer->model = lc_strdup(model ? model : "");
     answer->input_tokens = facts.input_tokens;
     answer->output_tokens = facts.output_tokens;
     lc_answer_facts_done(&facts);

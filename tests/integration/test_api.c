@@ -352,3 +352,17 @@ Test(api, caches_in_one_process_know_nothing_of_each_other)
     cr_assert_str_eq(test_ask_source(two, "a"), "exact");
     llmcache_close(two);
 }
+
+Test(api, an_answer_without_its_model_is_served_again)
+{
+    mock_behave(&mock, "{'body': {'id': 'x', 'object': 'chat.completion', 'choices': [{'index': 0,"
+                       " 'finish_reason': 'stop', 'message': {'role': 'assistant', 'content': 'Hi.'}}]}}");
+    llmcache *cache = test_cache(&mock, "embedder", "none", "model", "small");
+    for (int i = 0; i < 3; i++) {
+        llmcache_answer *answer = test_ask(cache, "Who made this?", NULL);
+        cr_assert_eq(llmcache_answer_source(answer), i ? LLMCACHE_SOURCE_EXACT : LLMCACHE_SOURCE_MODEL);
+        cr_assert_str_eq(llmcache_answer_model(answer), "small");
+        llmcache_answer_free(answer);
+    }
+    llmcache_close(cache);
+}
