@@ -41,6 +41,7 @@ typedef struct audience {
     llmcache_model_fn fn;
     void *user;
     const char *default_path; /* of the model that `local:` means, "" for none */
+    llmcache_error *err;      /* of a list */
 } audience;
 
 static int show(const audience *to, const lc_model_file *file, llmcache_error *err)
@@ -95,7 +96,7 @@ static int show_absent(const audience *to, const lc_model_row *row)
 /* In a list, a file that is no model is left out. */
 static int show_listed(const audience *to, const lc_model_file *file)
 {
-    int code = show(to, file, NULL);
+    int code = show(to, file, to->err);
     return code == LLMCACHE_CORRUPT || code == LLMCACHE_UNSUPPORTED ? 0 : code;
 }
 
@@ -110,17 +111,27 @@ static int show_known(const audience *to, const lc_settings *settings)
     int code = 0;
     for (size_t i = 0; code == 0 && (row = lc_model_row_at(i)); i++) {
         lc_model_file file = {0};
-        code = lc_model_find(settings->models_folder, row->name, 0, &file, NULL);
-        code = code ? show_absent(to, row) : show_listed(to, &file);
+        code = lc_model_find(settings->models_folder, row->name, 0, &file, to->err);
+        if (code != LLMCACHE_MEMORY)
+            code = code ? show_absent(to, row) : show_listed(to, &file);
         lc_model_file_done(&file);
     }
     return code;
 }
 
+/* There need not be one. */
+static int find_default(const lc_settings *settings, lc_model_file *first, audience *to, llmcache_error *err)
+{
+    int code = lc_model_find(settings->models_folder, "", 0, first, err);
+    if (!code)
+        to->default_path = first->path;
+    return code == LLMCACHE_MEMORY ? code : 0;
+}
+
 int llmcache_model_list(const llmcache_options *options, llmcache_model_fn fn, void *user,
                         llmcache_error *err)
 {
-    audience to = {fn, user, ""};
+    audience to = {fn, user, "", err};
     lc_model_file first = {0};
     call_settings call;
     if (!fn)
@@ -128,9 +139,9 @@ int llmcache_model_list(const llmcache_options *options, llmcache_model_fn fn, v
     int code = settings_of(&call, options, err);
     if (code)
         return code;
-    if (lc_model_find(call.settings->models_folder, "", 0, &first, NULL) == 0)
-        to.default_path = first.path;
-    code = show_known(&to, call.settings);
+    code = find_default(call.settings, &first, &to, err);
+    if (code == 0)
+        code = show_known(&to, call.settings);
     if (code == 0)
         code = lc_models_each(call.settings->models_folder, show_other, &to, err);
     lc_model_file_done(&first);
@@ -141,7 +152,7 @@ int llmcache_model_list(const llmcache_options *options, llmcache_model_fn fn, v
 int llmcache_model_info(const llmcache_options *options, const char *name,
                         llmcache_model_fn fn, void *user, llmcache_error *err)
 {
-    audience to = {fn, user, ""};
+    audience to = {fn, user, "", NULL};
     lc_model_file file = {0}, first = {0};
     call_settings call;
     if (!fn)
@@ -149,9 +160,9 @@ int llmcache_model_info(const llmcache_options *options, const char *name,
     int code = settings_of(&call, options, err);
     if (code)
         return code;
-    if (lc_model_find(call.settings->models_folder, "", 0, &first, NULL) == 0)
-        to.default_path = first.path;
-    code = lc_model_find(call.settings->models_folder, name, 1, &file, err);
+    code = find_default(call.settings, &first, &to, err);
+    if (code == 0)
+        code = lc_model_find(call.settings->models_folder, name, 1, &file, err);
     if (code == 0)
         code = show(&to, &file, err);
     lc_model_file_done(&file);
@@ -226,7 +237,7 @@ int llmcache_model_pull(const llmcache_options *options, const char *name,
                         const llmcache_model_options *how, llmcache_model_fn fn,
                         void *user, llmcache_error *err)
 {
-    const audience to = {fn, user, ""};
+    const audience to = {fn, user, "", NULL};
     return get(options, name, 0, how, &to, err);
 }
 
@@ -234,7 +245,7 @@ int llmcache_model_import(const llmcache_options *options, const char *path,
                           const llmcache_model_options *how, llmcache_model_fn fn,
                           void *user, llmcache_error *err)
 {
-    const audience to = {fn, user, ""};
+    const audience to = {fn, user, "", NULL};
     if (!path || !*path)
         return lc_fail(err, LLMCACHE_INVALID, "path must not be NULL or empty");
     return get(options, path, 1, how, &to, err);

@@ -418,6 +418,28 @@ Test(models, every_failing_allocation_is_reported)
     }
 }
 
+Test(models, a_list_that_failed_says_why)
+{
+    llmcache_model_options how = {.struct_size = sizeof how, .name = "fine"};
+    cr_assert_eq(llmcache_model_import(options, gguf_file("fine", TINY_WORDPIECE), &how, NULL, NULL, NULL), 0);
+    seen all = {.count = 0};
+    cr_assert_eq(llmcache_model_list(options, see, &all, NULL), 0);
+    int failed = 1;
+    for (uint64_t n = 1; failed; n++) {
+        llmcache_error err;
+        seen s = {.count = 0};
+        cr_assert_lt(n, 1000);
+        memset(&err, 'x', sizeof err);
+        lc_memory_fail_at(n);
+        int code = llmcache_model_list(options, see, &s, &err);
+        failed = lc_memory_failed();
+        lc_memory_fail_at(0);
+        cr_assert(code || s.count == all.count, "allocation %d: %d of %d", (int)n, s.count, all.count);
+        cr_assert(!code || (err.code == code && memchr(err.message, '\0', sizeof err.message)),
+                  "allocation %d: %d and no word of it", (int)n, code);
+    }
+}
+
 Test(models, arguments_are_checked)
 {
     llmcache_error err;
