@@ -174,7 +174,7 @@ int lc_manage_each(llmcache *cache, const llmcache_filter *filter, llmcache_entr
 
 typedef struct finding {
     lc_entry *entry;
-    int several;
+    int several, code;
 } finding;
 
 static int find_one(void *user, const llmcache_entry *facts)
@@ -185,7 +185,8 @@ static int find_one(void *user, const llmcache_entry *facts)
         return 1;
     }
     f->entry = lc_entry_new(facts);
-    return f->entry == NULL;
+    f->code = f->entry ? 0 : LLMCACHE_MEMORY;
+    return f->code != 0;
 }
 
 static int valid_id(const char *id)
@@ -202,6 +203,8 @@ int lc_manage_get(llmcache *cache, const char *id, llmcache_entry_fn fn, void *u
     if (!valid_id(id))
         return lc_fail(err, LLMCACHE_INVALID, "an id is 6 to 20 hexadecimal digits");
     int code = lc_manage_each(cache, &filter, find_one, &f, err);
+    if (!code && f.code)
+        code = lc_fail_memory(err); /* not "no entry": who removes by id would take it for gone */
     if (!code && f.several)
         code = lc_fail(err, LLMCACHE_INVALID, "several entries have an id that starts with %s", id);
     else if (!code && !f.entry)
