@@ -261,11 +261,6 @@ int lc_observations_load(llmcache *cache)
     return 0;
 }
 
-static int learn_one(void *user, const llmcache_entry *entry)
-{
-    learn_entry(user, entry);
-    return 0;
-}
 
 int lc_observations_take_in(llmcache *cache, const char *space, const char *id)
 {
@@ -282,8 +277,10 @@ int lc_observations_take_in(llmcache *cache, const char *space, const char *id)
     if (lc_unhex(id, head, sizeof head))
         return 0;
     memcpy(key.fingerprint, head, sizeof head);
+    reading r = {.cache = cache};
     int code = store->ops.get(store->self, LLMCACHE_PART_OBSERVATION, &key, lc_now_ms(cache),
-                              cache->settings.store_write_timeout_ms, learn_one, cache, &err);
+                              cache->settings.store_write_timeout_ms, read_one, &r, &err);
+    code = code ? code : r.code;
     /* Another observation may have said the same. */
     if (code == LLMCACHE_NOT_FOUND && lc_verdict_table_forget(cache->observations->table, head))
         lc_background_reload_observations(cache);
