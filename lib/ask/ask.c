@@ -167,7 +167,7 @@ static int tail_stream(lc_job *job, lc_flight *flight, lc_reader *reader, llmcac
         code = lc_flight_tail(flight, reader, job->sink);
     lc_flight_unwatch(flight, reader);
     if (code)
-        return lc_fail(err, code, "the receiver stopped");
+        return code == LLMCACHE_MEMORY ? lc_fail_memory(err) : lc_fail(err, code, "the receiver stopped");
     lc_flight_landing(flight, &landing);
     job->entry = landing.entry;
     job->stored = landing.stored && job->ended == LLMCACHE_SOURCE_MODEL;

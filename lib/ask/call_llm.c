@@ -34,7 +34,7 @@ typedef struct errand {
     lc_check *check;
     lc_lease *lease;
     /* While the reply comes in */
-    int status, streams, is_whole, in_store;
+    int status, streams, is_whole, in_store, no_memory;
     lc_assembler *assembler;
     lc_buffer held;
     size_t total, max_total; /* beyond that nothing is kept */
@@ -66,6 +66,13 @@ static void end_lease(errand *e)
 
 /* ---- The reply comes in -------------------------------------------------------------------- */
 
+/* Who stopped it is not seen from the provider. */
+static int note(errand *e, int code)
+{
+    e->no_memory |= code == LLMCACHE_MEMORY;
+    return code;
+}
+
 static int on_begin(void *user, int status, const llmcache_header *headers, size_t count,
                     int64_t body_size)
 {
@@ -75,26 +82,29 @@ static int on_begin(void *user, int status, const llmcache_header *headers, size
     if (e->streams)
         e->assembler = lc_assembler_new(e->protocol, (size_t)e->cache->settings.max_answer_bytes);
     if (e->streams && !e->assembler)
-        return 1;
-    return lc_flight_begin(e->flight, status, headers, count, e->streams);
+        return note(e, LLMCACHE_MEMORY);
+    return note(e, lc_flight_begin(e->flight, status, headers, count, e->streams));
 }
 
-static int on_write(void *user, const void *bytes, size_t size)
+static int take(errand *e, const void *bytes, size_t size)
 {
-    errand *e = user;
     e->total += size;
     if (e->lease && e->total > e->max_total)
         end_lease(e); /* it will not be kept: others need not wait for its end */
     if (!e->streams)
         return lc_flight_add(e->flight, bytes, size);
     if (lc_assembler_feed(e->assembler, bytes, size) == LLMCACHE_MEMORY)
-        return 1;
+        return LLMCACHE_MEMORY;
     if (lc_assembler_ended(e->assembler) && e->held.size + size < 1024 * 1024)
         return lc_buffer_add(&e->held, bytes, size);
-    if (e->held.size && lc_flight_add(e->flight, e->held.data, e->held.size))
-        return 1;
+    int code = e->held.size ? lc_flight_add(e->flight, e->held.data, e->held.size) : 0;
     lc_buffer_clear(&e->held);
-    return lc_flight_add(e->flight, bytes, size);
+    return code ? code : lc_flight_add(e->flight, bytes, size);
+}
+
+static int on_write(void *user, const void *bytes, size_t size)
+{
+    return note(user, take(user, bytes, size));
 }
 
 /* ---- The end ------------------------------------------------------------------------------- */
@@ -268,12 +278,14 @@ static void run_errand(void *argument)
     landing.code = provider->ops.call(provider->self, &e->request, &limits, &sink, &landing.error);
     count_call(e);
     if (landing.code == LLMCACHE_ABORTED)
-        landing.code = lc_fail(&landing.error, LLMCACHE_ABORTED, "nobody waits for the answer");
+        landing.code = e->no_memory ? lc_fail_memory(&landing.error)
+                                    : lc_fail(&landing.error, LLMCACHE_ABORTED, "nobody waits for the answer");
     landing.status = e->status;
     if (!landing.code && e->status >= 200 && e->status < 300)
         land(e, &landing);
-    if (e->held.size)
-        lc_flight_add(e->flight, e->held.data, e->held.size);
+    /* What is kept is whole all the same, but a stream without its end must not pass for one that has it. */
+    if (e->held.size && lc_flight_add(e->flight, e->held.data, e->held.size) == LLMCACHE_MEMORY && !landing.code)
+        landing.code = lc_fail_memory(&landing.error);
     lc_entry *fresh = e->check && e->is_whole && landing.entry ? lc_entry_ref(landing.entry) : NULL;
     lc_flight_finish(e->flight, &landing);
     lc_flight_leave(e->flight);
