@@ -46,8 +46,10 @@ static int find_space(const exchange *x, llmcache_ask_options *options,
     llmcache_header headers[MG_MAX_HEADERS];
     byte_buffer room = {0};
     size_t count = request_onward(x, headers, &room);
-    int code =
-        llmcache_admit(x->server->cache, headers, count, options->space, space, err);
+    /* Without memory a credential would be missing here, and its caller be taken for another. */
+    int code = room.broken ? llmcache_error_set(err, LLMCACHE_MEMORY, NULL)
+                           : llmcache_admit(x->server->cache, headers, count,
+                                            options->space, space, err);
     bytes_free(&room);
     options->space = space;
     return code;

@@ -23,6 +23,10 @@ int json_body_read(exchange *x, json_body *body)
     body->root = json_loadb(x->body.data, x->body.size, JSON_REJECT_DUPLICATES, &why);
     if (json_is_object(body->root))
         return 0;
+    if (!body->root && json_error_code(&why) == json_error_out_of_memory) {
+        reply_error(x, 500, NULL, "out_of_memory", NULL, "out of memory");
+        return -1;
+    }
     json_body_refuse(body, NULL, x->body.size ? "invalid_json" : "missing",
                      x->body.size == 0 ? "the body is empty; a JSON object is expected"
                      : body->root      ? "the body is JSON, but not an object"
