@@ -17,6 +17,10 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(sys.argv[1], "script"))
+from fleet_engines import free_port
+
 NOT_AGAIN = ("script/demo", "script/test")  # this runs inside of one of them
 
 PREAMBLE = """set -euo pipefail
@@ -30,12 +34,6 @@ trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 
 def blocks(text):
     return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def shell_script(text, server):

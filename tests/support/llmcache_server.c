@@ -22,7 +22,7 @@ void test_server_start(test_server *server, const char *const flags[],
     *server = (test_server){.access_log = test_format("%s/access.log", folder)};
     const char *argv[MAX_FLAGS] = {test_build_path("server/llmcache-server"),
                                    "--listen",
-                                   "127.0.0.1:0",
+                                   test_format("127.0.0.1:%d", test_port()),
                                    "--port-file",
                                    port_file,
                                    "--access-log",

@@ -14,15 +14,16 @@ static int read_port(const char *file)
     return text && strchr(text, '\n') ? atoi(text) : 0;
 }
 
-static void launch(test_mock *mock, int port)
+void mock_start(test_mock *mock)
 {
     const char *port_file = test_format("%s/port", test_folder());
     const char *const argv[] = {test_build_path("tests/mock/mock-model"),
                                 "--port",
-                                test_format("%d", port),
+                                test_format("%d", test_port()),
                                 "--port-file",
                                 port_file,
                                 NULL};
+    *mock = (test_mock){0};
     test_spawn(&mock->process, argv, NULL);
     if (!test_wait_until((mock->port = read_port(port_file)) ||
                              !test_running(&mock->process),
@@ -30,12 +31,6 @@ static void launch(test_mock *mock, int port)
         !mock->port)
         test_give_up("mock-model does not start: %s",
                      test_read_file(mock->process.log, NULL));
-}
-
-void mock_start(test_mock *mock)
-{
-    *mock = (test_mock){0};
-    launch(mock, 0);
     mock->url = mock->anthropic = test_format("http://127.0.0.1:%d", mock->port);
     mock->openai = test_format("%s/v1", mock->url);
 }
@@ -43,12 +38,6 @@ void mock_start(test_mock *mock)
 void mock_stop(test_mock *mock)
 {
     test_kill(&mock->process);
-}
-
-void mock_restart(test_mock *mock)
-{
-    test_kill(&mock->process);
-    launch(mock, mock->port);
 }
 
 static json_t *control(const test_mock *mock, const char *path, const char *body)

@@ -19,7 +19,6 @@ typedef struct test_mock {
 
 void mock_start(test_mock *mock);
 void mock_stop(test_mock *mock);        /* SIGKILL */
-void mock_restart(test_mock *mock);     /* on the same port, forgetting all */
 void mock_reset(const test_mock *mock); /* forgets behaviours and calls */
 
 /* Adds a rule or a list of them, as tests/mock/README.md has them: mock_behave(&mock,

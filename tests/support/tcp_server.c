@@ -73,13 +73,14 @@ test_tcp_server *test_tcp_serve(test_serve_fn serve, void *user)
     *server = (test_tcp_server){.serve = serve, .user = user};
     pthread_mutex_init(&server->lock, NULL);
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof at;
-    if (bind(server->listener, (struct sockaddr *)&at, size) || listen(server->listener, 128) ||
-        getsockname(server->listener, (struct sockaddr *)&at, &size) ||
+    server->port = test_port(); /* stays the test's own once nobody listens there any more */
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server->port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int on = 1;
+    setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(server->listener, (struct sockaddr *)&at, sizeof at) || listen(server->listener, 128) ||
         pthread_create(&server->thread, NULL, accept_all, server))
         test_give_up("cannot listen");
-    server->port = ntohs(at.sin_port);
     return server;
 }
 

@@ -64,11 +64,10 @@ static int can_listen(int port)
 }
 
 /*
- * Below the range the kernel gives to outgoing connections, so that no connection can
- * take a port between this call and the server's start; a lock file held for life keeps
- * other tests off it.
+ * Below the ports that the system gives to connections and to who asks for any: none of
+ * those can take a port before the server starts, or once it has ended. A lock file held
+ * for life keeps other tests off it.
  */
-/* Below the ports that the system gives to connections. */
 enum { FIRST_PORT = 18000, LAST_PORT = 31999 };
 
 int test_take_port(int port)
