@@ -10,11 +10,11 @@ static void *work(void *user)
     for (int i = w->number; !atomic_load(&load->over); i++) {
         llmcache_error err;
         const llmcache_entry *e = load->entries[i % load->count];
-        int64_t start_ms = test_now_ms();
+        int64_t start_ms = test_own_ms();
         int rc = i % 4 == 0 ? put_entry_in(load->store, e, load->deadline_ms, &err)
                             : get_entry_from(load->store, i % 2 ? LLMCACHE_PART_PROMPT : LLMCACHE_PART_EMBED, e,
                                              load->deadline_ms, &err);
-        w->counts.late += test_now_ms() - start_ms > load->deadline_ms + load->slack_ms;
+        w->counts.late += test_own_ms() - start_ms > load->deadline_ms + load->slack_ms;
         w->counts.wrong += rc == WRONG_ANSWER;
         w->counts.missing += rc == LLMCACHE_NOT_FOUND;
         w->counts.failed += rc < 0 && rc != LLMCACHE_NOT_FOUND;

@@ -78,6 +78,10 @@ int test_take_port(int port);
 
 int64_t test_now_ms(void); /* monotonic */
 double test_now_us(void);
+/* The same without the time for which this thread was ready and the machine ran others: what must not take long
+ * takes as long on a busy machine. Compared within one thread only. */
+int64_t test_own_ms(void);
+double test_own_us(void);
 void test_nap(void); /* one step of polling */
 
 /* Polls until the condition holds or `ms` have passed; its last value as 0 or 1. */
