@@ -91,3 +91,14 @@ int test_redis_sentinel_primary(const test_redis_sentinel *all, int by)
             return i;
     return -1;
 }
+
+int test_redis_sentinel_fails_over(const test_redis_sentinel *all, int from)
+{
+    int to = test_redis_sentinel_primary(all, 0);
+    if (to >= 0 && to != from)
+        return 1;
+    if (test_redis_sentinel_primary(all, 1) == from &&
+        !test_redis_says(&all->sentinels[1], "SENTINEL MASTER " NAME, "failover_in_progress"))
+        test_redis_command(&all->sentinels[1], "SENTINEL FAILOVER " NAME);
+    return 0;
+}

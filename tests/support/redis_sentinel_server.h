@@ -26,4 +26,10 @@ void test_redis_sentinel_start(test_redis_sentinel *all, const test_redis_sentin
 /* The node that the sentinels of number `by` call the primary; -1 for none of them. */
 int test_redis_sentinel_primary(const test_redis_sentinel *all, int by);
 
+/*
+ * To be waited for: 1 once sentinel 0 names another primary than `from`, which is asked for by command. Sentinels refuse one
+ * while they have not heard of a replica lately, and give one up that takes them too long, so the command is repeated.
+ */
+int test_redis_sentinel_fails_over(const test_redis_sentinel *all, int from);
+
 #endif
