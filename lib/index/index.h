@@ -75,7 +75,7 @@ typedef struct lc_index_ops {
     /* Removes all; the next vector may have another dimension. */
     int (*clear)(void *self, int64_t deadline_ms, llmcache_error *err);
 
-    /* Gives back the memory of what expired before now_ms; how many. */
+    /* Gives back the memory of what expired before now_ms, as much as there is time for; how many. */
     uint64_t (*sweep)(void *self, int64_t now_ms);
 
     /* Up to k nearest of the partition that have not expired, best first; *count of them. */

@@ -65,7 +65,7 @@ void add(const lc_index *index, uint64_t number, uint64_t partition, uint64_t se
     test_clustered_vector(seed, CENTRES, 0.7, vector, DIM);
     test_digest(number, fingerprint);
     test_digest(partition, digest);
-    cr_assert_eq(index->ops.add(index->self, &record, 1000, &err), 0, "%s", err.message);
+    cr_assert_eq(index->ops.add(index->self, &record, PATIENT_MS, &err), 0, "%s", err.message);
 }
 
 int take(const lc_index *index, uint64_t number)
@@ -76,7 +76,7 @@ int take(const lc_index *index, uint64_t number)
     int removed = 7;
     test_digest(number, fingerprint);
     lc_entry_id(fingerprint, id);
-    cr_assert_eq(index->ops.remove(index->self, "s", id, 1000, &removed, &err), 0, "%s", err.message);
+    cr_assert_eq(index->ops.remove(index->self, "s", id, PATIENT_MS, &removed, &err), 0, "%s", err.message);
     return removed;
 }
 
@@ -88,7 +88,7 @@ static size_t search_in(const lc_index *index, const char *space, uint64_t parti
     size_t count = 99;
     llmcache_error err = {0};
     lc_query query = {.space = space, .partition = digest, .vector = vector, .dimension = DIM,
-                      .now_ms = now, .deadline_ms = 1000};
+                      .now_ms = now, .deadline_ms = PATIENT_MS};
     test_clustered_vector(seed, CENTRES, 0.7, vector, DIM);
     test_digest(partition, digest);
     cr_assert_eq(index->ops.search(index->self, &query, out, k, &count, &err), 0, "%s", err.message);
@@ -279,6 +279,14 @@ Test(index, many_partitions_of_one_row)
     lc_index_close(&index);
 }
 
+/* One that speaks to a server does what there is time for, and the next one goes on. */
+static uint64_t sweep_to(const lc_index *index, int64_t now_ms, size_t left)
+{
+    uint64_t gone = 0;
+    cr_assert(test_wait_until((gone += index->ops.sweep(index->self, now_ms), stats_of(index).records == left), 60000));
+    return gone;
+}
+
 Test(index, a_sweep_takes_all_that_expired)
 {
     lc_index index = open_index();
@@ -286,10 +294,9 @@ Test(index, a_sweep_takes_all_that_expired)
     for (uint64_t n = 0; n < 10000; n++)
         add(&index, n, n % 2, n, (int64_t)(n % 3 ? 100 : 1000));
     cr_assert_eq(index.ops.sweep(index.self, 99), 0u);
-    cr_assert_eq(index.ops.sweep(index.self, 100), 6666u);
-    cr_assert_eq(stats_of(&index).records, 3334u);
+    cr_assert_leq(sweep_to(&index, 100, 3334), 6666u);
     cr_assert_eq(search(&index, 1, 3, 100, out, 1), 1u);
-    cr_assert_eq(index.ops.sweep(index.self, 1000), 3334u);
+    cr_assert_leq(sweep_to(&index, 1000, 0), 3334u);
     cr_assert_eq(stats_of(&index).partitions, 0u);
     lc_index_close(&index);
 }
@@ -305,14 +312,14 @@ static int add_vector(const lc_index *index, const char *space, uint64_t number,
                         .dimension = dimension};
     test_digest(number, fingerprint);
     test_digest(partition, digest);
-    return index->ops.add(index->self, &record, 1000, &err);
+    return index->ops.add(index->self, &record, PATIENT_MS, &err);
 }
 
 static int remove_id(const lc_index *index, const char *space, const char *id)
 {
     llmcache_error err;
     int removed = 7;
-    cr_assert_eq(index->ops.remove(index->self, space, id, 1000, &removed, &err), 0);
+    cr_assert_eq(index->ops.remove(index->self, space, id, PATIENT_MS, &removed, &err), 0);
     return removed;
 }
 
@@ -325,7 +332,7 @@ Test(index, refuses_what_would_mislead)
     lc_neighbour out[1];
     llmcache_error err;
     lc_query query = {.space = "s", .partition = digest, .vector = vector, .dimension = DIM + 1,
-                      .deadline_ms = 1000};
+                      .deadline_ms = PATIENT_MS};
     test_digest(1, digest);
     add(&index, 1, 1, 1, 0);
     test_vector(5, vector, DIM + 1);
@@ -342,7 +349,7 @@ Test(index, refuses_what_would_mislead)
     cr_assert_eq(remove_id(&index, "t", "0123456789abcdef0123"), 0);
     cr_assert_eq(stats_of(&index).records, 1u);
 
-    cr_assert_eq(index.ops.clear(index.self, 1000, &err), 0);
+    cr_assert_eq(index.ops.clear(index.self, PATIENT_MS, &err), 0);
     test_vector(5, vector, DIM + 1);
     cr_assert_eq(add_vector(&index, "t", 2, 1, vector, DIM + 1), 0, "anew after clear");
     lc_index_close(&index);
@@ -390,7 +397,7 @@ static int survive(uint64_t n, uint64_t *kept)
     unsigned char digest[32];
     lc_neighbour out[1];
     lc_query query = {.space = "s", .partition = digest, .vector = vector, .dimension = DIM,
-                      .deadline_ms = 1000};
+                      .deadline_ms = PATIENT_MS};
     size_t count;
     lc_memory_fail_at(n);
     int failed = lc_index_open(uri, NULL, &index, &err) != 0;

@@ -10,6 +10,8 @@
 #define DIM     70 /* not a multiple of any register's width */
 #define CENTRES 20 /* directions the vectors crowd around */
 
+enum { PATIENT_MS = 20000 };
+
 lc_index open_index(void);
 lc_index_stats stats_of(const lc_index *index);
 /* The same, counted anew by an index that does not count all the time. */
