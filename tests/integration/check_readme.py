@@ -84,6 +84,8 @@ def environment(folder, build, server, redis_port):
         "LD_LIBRARY_PATH": f"{build}/lib",
         "LLMCACHE_PROVIDER": "demo:",
         "LLMCACHE_DEMO_LATENCY_MS": "1",
+        "LLMCACHE_STORE_TIMEOUT_MS": "20000",  # what it kept it finds, on a busy machine too
+        "LLMCACHE_EMBED_TIMEOUT_MS": "20000",
     }
 
 

@@ -187,8 +187,8 @@ Test(server_framing, slow_heads_are_given_up)
     int fd = test_connect(server.port);
     test_send_text(fd, "GET /livez HTTP/1.1\r\nHo");
     int64_t start_ms = test_now_ms();
-    test_receive(fd, NULL, 10000);
-    cr_assert_lt(test_now_ms() - start_ms, 5000);
+    test_receive(fd, NULL, 25000);
+    cr_assert_lt(test_now_ms() - start_ms, 20000);
     close(fd);
 }
 
@@ -370,14 +370,14 @@ Test(server_framing, a_body_that_ends_early_is_refused)
 static void expect_timeout(const char *head, const char *drop, int drop_ms)
 {
     int fd = test_connect(server.port);
-    int64_t start_ms = test_now_ms(), end = start_ms + 10000;
+    int64_t start_ms = test_now_ms(), end = start_ms + 25000;
     test_send_text(fd, head);
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     while (test_now_ms() < end && poll(&wait, 1, drop_ms) == 0)
         if (send(fd, drop, strlen(drop), MSG_NOSIGNAL) < 0)
             break;
     cr_expect_eq(test_raw_status(test_receive(fd, NULL, 5000)), 408, "%s", head);
-    cr_expect_lt(test_now_ms() - start_ms, 6000);
+    cr_expect_lt(test_now_ms() - start_ms, 20000);
     close(fd);
 }
 

@@ -37,6 +37,10 @@ llmcache_options *test_cache_options(const test_mock *mock, const char *const se
         set(options, "openai-api-key", "sk-test-openai");
         set(options, "anthropic-api-key", "sk-test-anthropic");
     }
+    /* What is there is found, on a busy machine too; tests of what hangs say how long to wait for it. */
+    set(options, "store-timeout-ms", "20000");
+    set(options, "store-write-timeout-ms", "20000");
+    set(options, "embed-timeout-ms", "20000");
     for (size_t i = 0; settings && settings[i]; i += 2)
         set(options, settings[i], settings[i + 1]);
     must(llmcache_options_clock(options, read_clock, NULL, &err), &err);
