@@ -382,6 +382,26 @@ Test(leases_inside, a_stale_answer_is_fetched_anew_by_one_server)
     llmcache_close(cache);
 }
 
+/* What it brings is kept by nobody, so nobody else's call is waited for, and nobody waits for it. */
+Test(leases_inside, a_stale_answer_fetched_anew_for_nobody_to_keep_takes_no_lease)
+{
+    open_with((const char *const[]){"embedder", "none", "ttl", "60", "stale-while-revalidate", "1h", NULL});
+    cr_assert_str_eq(source_of(ASK("a")), "model");
+    cr_assert(test_wait_until(store.released == 1, SOON));
+    test_clock_ms += 61000;
+    store.others_ms = 60000;
+    const char *const headers[] = {"X-LLMCache-TTL", "0", NULL};
+    test_reply reply = test_call(cache, CHAT, headers, ASK("a"));
+    cr_assert_eq(reply.status, 200);
+    cr_assert_str_eq(test_reply_header(&reply, "X-LLMCache-Source"), "stale");
+    cr_assert(test_wait_until(mock_calls(&mock, NULL) == 2, SOON));
+    cr_assert(test_wait_until(test_counters(cache).in_flight == 0, SOON));
+    cr_assert_eq(store.asked, 1);
+    cr_assert_eq(store.released, 1);
+    cr_assert_eq(test_counters(cache).stored, 1);
+    llmcache_close(cache);
+}
+
 Test(leases_inside, a_lease_is_lost_for_want_of_memory_and_no_answer)
 {
     open_plain();
@@ -438,5 +458,28 @@ Test(leases_inside, flights_of_one_cache_share_too)
     cr_assert_eq(mock_calls(&mock, NULL), 1);
     cr_assert_str_eq(askers[1].reply.body, askers[0].reply.body);
     cr_assert_str_eq(test_reply_header(&askers[1].reply, "X-LLMCache-Source"), "shared");
+    llmcache_close(cache);
+}
+
+/* Its lease is another server's by now, so the store tells nobody here of its end; the answer is kept all the same. */
+Test(leases_inside, who_waits_here_hears_of_an_answer_whose_lease_was_lost)
+{
+    asker askers[2] = {{.header = NULL}, {.header = "X-LLMCache-Mode", .value = "exact"}};
+    open_with((const char *const[]){"embedder", "none", "lease-ms", "30", NULL});
+    mock_behave(&mock, "{'hold': true}");
+    store.renewed_ms = 60000;
+    cr_assert_eq(pthread_create(&askers[0].thread, NULL, ask_with, &askers[0]), 0);
+    cr_assert(test_wait_until(store.renewed == 1, SOON));
+    store.others_ms = 600000;
+    cr_assert_eq(pthread_create(&askers[1].thread, NULL, ask_with, &askers[1]), 0);
+    cr_assert(test_wait_until(test_counters(cache).leases_waited == 1, SOON));
+    store.bring = 1;
+    mock_release(&mock);
+    for (int i = 0; i < 2; i++)
+        pthread_join(askers[i].thread, NULL);
+    cr_assert_str_eq(test_reply_header(&askers[0].reply, "X-LLMCache-Source"), "model");
+    cr_assert_str_eq(test_reply_header(&askers[1].reply, "X-LLMCache-Source"), "shared");
+    cr_assert_eq(mock_calls(&mock, NULL), 1);
+    cr_assert_eq(store.released, 0);
     llmcache_close(cache);
 }
