@@ -1,6 +1,7 @@
 /*
  * Leases in PostgreSQL: a row of llmcache_lease, unlogged, since a lease need not outlive the server. Its expiry is by
- * the server's clock, its holder is empty when the last one gave up. Taking a lease, saying whose it is and reading
+ * the server's clock: an end further ahead than the lease lasts is of a time before that was set back. Its holder is
+ * empty when the last one gave up. Taking a lease, saying whose it is and reading
  * the entry are three statements, one transaction and one round trip; the row that was met stays locked between
  * them. A trigger tells of rows given up (postgres_schema.c).
  */
@@ -17,20 +18,22 @@ enum { SWEEP_MS = 10000 };
 #define NOW_MS "(extract(epoch from clock_timestamp()) * 1000)::bigint"
 #define ROW    " WHERE space = $1 AND fingerprint = $2 AND lane = $3"
 
+#define OVER   "(l.expires_ms <= " NOW_MS " OR l.expires_ms > " NOW_MS " + l.lasts_ms)"
+
 static const lc_pg_statement take = {
-    40, "INSERT INTO llmcache_lease AS l (space, fingerprint, lane, holder, expires_ms)"
-        " VALUES ($1, $2, $3, $4, " NOW_MS " + $5) ON CONFLICT (space, fingerprint, lane) DO UPDATE"
-        " SET holder = EXCLUDED.holder, expires_ms = EXCLUDED.expires_ms"
-        " WHERE l.holder = EXCLUDED.holder OR l.expires_ms <= " NOW_MS};
+    40, "INSERT INTO llmcache_lease AS l (space, fingerprint, lane, holder, expires_ms, lasts_ms)"
+        " VALUES ($1, $2, $3, $4, " NOW_MS " + $5, $5) ON CONFLICT (space, fingerprint, lane) DO UPDATE"
+        " SET holder = EXCLUDED.holder, expires_ms = EXCLUDED.expires_ms, lasts_ms = EXCLUDED.lasts_ms"
+        " WHERE l.holder = EXCLUDED.holder OR " OVER};
 static const lc_pg_statement renew = {
-    41, "UPDATE llmcache_lease SET expires_ms = " NOW_MS " + $5" ROW " AND holder = $4"};
+    41, "UPDATE llmcache_lease SET expires_ms = " NOW_MS " + $5, lasts_ms = $5" ROW " AND holder = $4"};
 static const lc_pg_statement look = {
     42, "SELECT CASE WHEN holder = $4 THEN 0::bigint WHEN holder = '' THEN -1::bigint"
-        " ELSE greatest(1, expires_ms - " NOW_MS ") END FROM llmcache_lease" ROW};
+        " ELSE least(lasts_ms, greatest(1, expires_ms - " NOW_MS ")) END FROM llmcache_lease" ROW};
 static const lc_pg_statement release = {43, "DELETE FROM llmcache_lease" ROW " AND holder = $4"};
 static const lc_pg_statement give_up = {
-    44, "UPDATE llmcache_lease SET holder = '', expires_ms = " NOW_MS " + $5" ROW " AND holder = $4"};
-static const lc_pg_statement sweep = {45, "DELETE FROM llmcache_lease WHERE expires_ms <= " NOW_MS};
+    44, "UPDATE llmcache_lease SET holder = '', expires_ms = " NOW_MS " + $5, lasts_ms = $5" ROW " AND holder = $4"};
+static const lc_pg_statement sweep = {45, "DELETE FROM llmcache_lease AS l WHERE " OVER};
 
 /* Room for the numbers among the values. */
 typedef struct numbers {

@@ -50,6 +50,8 @@ static const char *const migrations[] = {
     " FOR EACH STATEMENT EXECUTE FUNCTION llmcache_forget_vectors();"
     "CREATE TRIGGER llmcache_embed_forget_all AFTER TRUNCATE ON llmcache_embed"
     " FOR EACH STATEMENT EXECUTE FUNCTION llmcache_forget_vectors();",
+
+    "ALTER TABLE llmcache_lease ADD lasts_ms bigint NOT NULL DEFAULT 0;",
 };
 
 static const lc_pg_schema schema = {

@@ -235,6 +235,8 @@ static const char *const steps[] = {
     " holder TEXT NOT NULL, until_ms INTEGER NOT NULL, PRIMARY KEY(fingerprint, space, lane));"
     "CREATE TRIGGER lease_given_up AFTER UPDATE ON lease WHEN NEW.holder = '' BEGIN"
     " INSERT INTO changes(part, space, fingerprint) VALUES(8, NEW.space, NEW.fingerprint); END;",
+
+    "ALTER TABLE lease ADD COLUMN lasts_ms INTEGER NOT NULL DEFAULT 0;",
 };
 
 /* The file's version; an error when it is not ours to touch. */

@@ -1,6 +1,7 @@
 /*
  * Leases in the file, for processes that share it: a row each, changed by the writer in the transaction that is due.
- * Their clock is the machine's. A row given up leaves a line in `changes`, which the keepers of the other processes
+ * Their clock is the machine's monotonic one, which nobody sets; it begins anew with the machine, so that an end further
+ * ahead than the lease lasts is of a time before. A row given up leaves a line in `changes`, which the keepers of the other processes
  * read; one that runs out stays until somebody takes it or the sweep comes.
  */
 #include "store/sqlite_store.h"
@@ -32,21 +33,23 @@ static int finish(sqlite3_stmt *statement)
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int set_row(lc_sqlite_connection *connection, const lc_sqlite_job *job, const char *holder, int64_t until_ms)
+/* From now on, for the job's time. */
+static int set_row(lc_sqlite_connection *connection, const lc_sqlite_job *job, const char *holder)
 {
     int rc;
     sqlite3_stmt *statement = statement_for(connection, LC_SQL_LEASE_SET, job, &rc);
     if (!statement)
         return rc;
     sqlite3_bind_text(statement, 4, holder, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(statement, 5, until_ms);
+    sqlite3_bind_int64(statement, 5, lc_mono_ms() + job->lease_ms);
+    sqlite3_bind_int64(statement, 6, job->lease_ms);
     return finish(statement);
 }
 
 /* Whose the lease is. */
 typedef struct row {
     int own, given_up;   /* the job's holder's; nobody's, as it was given up */
-    int64_t until_ms; /* 0: there is none */
+    int64_t left_ms; /* 0: it is over, or there is none */
 } row;
 
 static int read_row(lc_sqlite_connection *connection, const lc_sqlite_job *job, row *found)
@@ -61,7 +64,8 @@ static int read_row(lc_sqlite_connection *connection, const lc_sqlite_job *job, 
         const char *holder = (const char *)sqlite3_column_text(statement, 0);
         found->own = holder && strcmp(holder, job->holder) == 0;
         found->given_up = holder && !*holder;
-        found->until_ms = sqlite3_column_int64(statement, 1);
+        int64_t left_ms = sqlite3_column_int64(statement, 1) - lc_mono_ms();
+        found->left_ms = left_ms > 0 && left_ms <= sqlite3_column_int64(statement, 2) ? left_ms : 0;
     }
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
@@ -71,15 +75,14 @@ static int read_row(lc_sqlite_connection *connection, const lc_sqlite_job *job, 
 static int take(lc_sqlite_connection *connection, lc_sqlite_job *job)
 {
     row found;
-    int64_t now_ms = lc_wall_ms();
     int rc = read_row(connection, job, &found);
     if (rc != SQLITE_OK)
         return rc;
-    int taken = found.until_ms > now_ms && !found.own;
-    job->others_ms = !taken ? 0 : found.given_up ? -1 : found.until_ms - now_ms;
+    int taken = found.left_ms && !found.own;
+    job->others_ms = !taken ? 0 : found.given_up ? -1 : found.left_ms;
     if (!taken && job->renew && !found.own)
         job->others_ms = -1;
-    return job->others_ms ? SQLITE_OK : set_row(connection, job, job->holder, now_ms + job->lease_ms);
+    return job->others_ms ? SQLITE_OK : set_row(connection, job, job->holder);
 }
 
 static int give_back(lc_sqlite_connection *connection, lc_sqlite_job *job)
@@ -89,7 +92,7 @@ static int give_back(lc_sqlite_connection *connection, lc_sqlite_job *job)
     if (rc != SQLITE_OK || !found.own)
         return rc;
     if (job->lease_ms)
-        return set_row(connection, job, "", lc_wall_ms() + job->lease_ms);
+        return set_row(connection, job, "");
     sqlite3_stmt *statement = statement_for(connection, LC_SQL_LEASE_DROP, job, &rc);
     return statement ? finish(statement) : rc;
 }
@@ -105,7 +108,7 @@ int lc_sqlite_sweep_leases(lc_sqlite_connection *connection)
     sqlite3_stmt *statement = lc_sqlite_statement(connection, LC_SQL_LEASE_SWEEP, LLMCACHE_PART_PROMPT, &rc);
     if (!statement)
         return rc;
-    sqlite3_bind_int64(statement, 1, lc_wall_ms());
+    sqlite3_bind_int64(statement, 1, lc_mono_ms());
     return finish(statement);
 }
 

@@ -56,12 +56,12 @@ enum vector_column { V_ID, V_SPACE, V_FINGERPRINT, V_PARTITION, V_EXPIRES, V_FLA
     [LC_SQL_PRUNE] = "DELETE FROM changes WHERE seq IN"                                        \
                      " (SELECT seq FROM changes WHERE seq <= ?1 ORDER BY seq LIMIT ?2)",       \
     [LC_SQL_PAGES] = "PRAGMA page_count", [LC_SQL_FREE_PAGES] = "PRAGMA freelist_count",       \
-    [LC_SQL_LEASE_LOOK] = "SELECT holder, until_ms FROM lease" OF_LEASE,                       \
-    [LC_SQL_LEASE_SET] = "INSERT INTO lease(fingerprint, space, lane, holder, until_ms)"       \
-                         " VALUES(?1,?2,?3,?4,?5) ON CONFLICT(fingerprint, space, lane) DO UPDATE" \
-                         " SET holder=excluded.holder, until_ms=excluded.until_ms",            \
+    [LC_SQL_LEASE_LOOK] = "SELECT holder, until_ms, lasts_ms FROM lease" OF_LEASE,             \
+    [LC_SQL_LEASE_SET] = "INSERT INTO lease(fingerprint, space, lane, holder, until_ms, lasts_ms)" \
+                         " VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(fingerprint, space, lane) DO UPDATE SET" \
+                         " holder=excluded.holder, until_ms=excluded.until_ms, lasts_ms=excluded.lasts_ms", \
     [LC_SQL_LEASE_DROP] = "DELETE FROM lease" OF_LEASE,                                        \
-    [LC_SQL_LEASE_SWEEP] = "DELETE FROM lease WHERE until_ms <= ?1"
+    [LC_SQL_LEASE_SWEEP] = "DELETE FROM lease WHERE until_ms <= ?1 OR until_ms > ?1 + lasts_ms"
 
 static const char *const sql[LC_SQL_PARTS][LC_SQL_COUNT] = {
     {STATEMENTS("prompt_cache", ", shape", ",?18", ", shape=excluded.shape",

@@ -65,5 +65,10 @@ static int64_t left(void)
                                             " + (SELECT count(*) FROM llmcache_observation)"));
 }
 
+static void set_clock_back(void)
+{
+    test_postgres_ask(&server, "UPDATE llmcache_lease SET expires_ms = expires_ms + 3600000");
+}
+
 const store_fixture fixture = {.name = "postgresql", .persistent = 1, .start = start, .damage = damage,
-                               .wipe = wipe, .left = left};
+                               .wipe = wipe, .left = left, .set_clock_back = set_clock_back};

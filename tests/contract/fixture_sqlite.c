@@ -88,5 +88,12 @@ static int64_t left(void)
     return count;
 }
 
+static void set_clock_back(void)
+{
+    sqlite3 *db = outside();
+    run(db, "UPDATE lease SET until_ms = until_ms + 3600000", NULL, NULL);
+    sqlite3_close(db);
+}
+
 const store_fixture fixture = {.name = "sqlite", .persistent = 1, .start = start, .damage = damage,
-                               .wipe = wipe, .left = left};
+                               .wipe = wipe, .left = left, .set_clock_back = set_clock_back};

@@ -31,6 +31,10 @@ typedef struct store_fixture {
 
     /* What the raw engine holds, in entries and records together. NULL: nobody can see. */
     int64_t (*left)(void);
+
+    /* As if the engine's clock, or the machine's, had been an hour later when the leases that are there were taken. NULL:
+     * its clock is its own affair. */
+    void (*set_clock_back)(void);
 } store_fixture;
 
 extern const store_fixture fixture;

@@ -109,6 +109,27 @@ Test(store, a_lease_runs_out_and_is_had_by_who_comes_then)
     release(&key, "two-1", 0);
 }
 
+/* Nobody waits an hour for a server that has died. */
+Test(store, a_clock_that_is_set_back_lengthens_no_lease)
+{
+    NEEDS_LEASES();
+    llmcache_key key = key_of(1), given_up = key_of(2);
+    if (!fixture.set_clock_back)
+        SKIP("nobody sets the clock of %s", fixture.name);
+    cr_assert_eq(lease(&key, "one-1", LONG_MS), 0);
+    cr_assert_eq(lease(&given_up, "one-2", LONG_MS), 0);
+    release(&given_up, "one-2", LONG_MS);
+    fixture.set_clock_back();
+    cr_assert_eq(lease(&key, "two-1", LONG_MS), 0);
+    cr_assert_eq(lease(&given_up, "two-2", LONG_MS), 0);
+    cr_assert_gt(lease(&key, "one-1", LONG_MS), 0, "it is the other's now");
+    fixture.set_clock_back();
+    cr_assert_eq(renew(&key, "two-1", LONG_MS), 0, "who lives has it still");
+    cr_assert_gt(lease(&key, "one-1", LONG_MS), 0);
+    release(&key, "two-1", 0);
+    release(&given_up, "two-2", 0);
+}
+
 Test(store, renewing_prolongs_and_takes_nothing)
 {
     NEEDS_LEASES();

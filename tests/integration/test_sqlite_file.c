@@ -149,7 +149,7 @@ Test(sqlite_file, has_the_schema_it_says)
     const char *path = test_format("%s/cache.db", test_folder());
     lc_store store = open_uri(test_format("sqlite:%s", path));
     cr_assert_eq(put(&store, 1), 0);
-    cr_assert_eq(number_in(path, "PRAGMA user_version"), 4);
+    cr_assert_eq(number_in(path, "PRAGMA user_version"), 5);
     cr_assert_eq(number_in(path, "PRAGMA application_id"), 0x4c4c4d43);
     cr_assert_eq(number_in(path, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'"), 1);
     cr_assert_eq(number_in(path, "SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%WITHOUT ROWID%'"), 0);
@@ -179,7 +179,7 @@ Test(sqlite_file, entries_without_a_shape_stay)
                                 &err), 0, "%s", err.message);
     cr_assert_eq(empty, 1);
     cr_assert_eq(put(&store, 2), 0);
-    cr_assert_eq(number_in(path, "PRAGMA user_version"), 4);
+    cr_assert_eq(number_in(path, "PRAGMA user_version"), 5);
     lc_store_close(&store);
 }
 
@@ -242,7 +242,7 @@ Test(sqlite_file, a_file_of_version_one_keeps_its_answers_and_takes_observations
     lc_store_close(&store);
     run_in(path, as_version_one);
     store = open_uri(test_format("sqlite:%s", path));
-    cr_assert_eq(number_in(path, "PRAGMA user_version"), 4);
+    cr_assert_eq(number_in(path, "PRAGMA user_version"), 5);
     cr_assert_eq(number_in(path, "SELECT count(*) FROM prompt_cache"), 1);
     cr_assert_eq(number_in(path, "SELECT rows FROM totals WHERE part = 2"), 1);
     llmcache_error err;
