@@ -98,7 +98,7 @@ Test(server_drain, a_second_signal_ends_it)
     ask("endless");
     cr_assert(test_wait_until(requests_active() == 1, 5000));
     test_signal(&server.process, SIGINT);
-    cr_assert(test_wait_until(refuses(), 1000));
+    cr_assert(test_wait_until(refuses(), 20000));
     test_signal(&server.process, SIGINT);
     cr_assert_eq(test_join(&server.process, 5000), 0);
 }
