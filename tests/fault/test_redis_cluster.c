@@ -3,6 +3,7 @@
  * its deadline, no answer is ever another's, nothing that was there all along is missed, and changes are heard.
  */
 #include "redis_cluster_server.h"
+#include "store_ear.h"
 #include "store_entries.h"
 
 #include "store/redis_slots.h"
@@ -411,49 +412,18 @@ Test(redis_cluster_slots, walks_beside_moving_slots_miss_nothing)
 
 /* ---- Hearing of changes ------------------------------------------------------------------------------ */
 
-static struct {
-    pthread_mutex_t lock;
-    int trusted, distrusts, changes;
-    char id[LLMCACHE_ID_SIZE];
-} heard = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static store_ear ear = STORE_EAR;
 
-static void on_changed(void *user, int parts, const char *space, const char *id)
+static store_heard heard(void)
 {
-    pthread_mutex_lock(&heard.lock);
-    heard.changes += strcmp(id, heard.id) == 0;
-    pthread_mutex_unlock(&heard.lock);
-}
-
-static void on_distrust(void *user)
-{
-    pthread_mutex_lock(&heard.lock);
-    heard.trusted = 0;
-    heard.distrusts++;
-    pthread_mutex_unlock(&heard.lock);
-}
-
-static void on_trust(void *user)
-{
-    pthread_mutex_lock(&heard.lock);
-    heard.trusted = 1;
-    pthread_mutex_unlock(&heard.lock);
-}
-
-static int look(const int *what)
-{
-    pthread_mutex_lock(&heard.lock);
-    int value = *what;
-    pthread_mutex_unlock(&heard.lock);
-    return value;
+    return store_ear_heard(&ear);
 }
 
 static void watch(void)
 {
-    llmcache_error err;
-    const llmcache_watch listener = {NULL, on_changed, on_distrust, on_trust};
-    cr_assert_eq(store.ops.watch(store.self, &listener, &err), 0, "%s", err.message);
-    cr_assert_geq(look(&heard.distrusts), 1, "nothing is trusted before it is heard");
-    cr_assert(test_wait_until(look(&heard.trusted), PATIENT_MS));
+    store_ear_watch(&ear, &store);
+    cr_assert_geq(heard().distrusts, 1, "nothing is trusted before it is heard");
+    cr_assert(test_wait_until(heard().trusted, PATIENT_MS));
 }
 
 /* A change of one entry made by another. Putting the very same would not be one. */
@@ -462,14 +432,11 @@ static void expect_heard(lc_store *other, const llmcache_entry *entry)
     llmcache_error err;
     uint64_t removed;
     llmcache_key key = key_of_entry(entry);
-    pthread_mutex_lock(&heard.lock);
-    heard.changes = 0;
-    memcpy(heard.id, entry->id, sizeof heard.id);
-    pthread_mutex_unlock(&heard.lock);
+    store_ear_forget(&ear, entry->id);
     cr_assert_eq(other->ops.remove(other->self, LLMCACHE_PART_PROMPT, &key, 1, PATIENT_MS, &removed, &err), 0,
                  "%s", err.message);
     cr_assert_eq(removed, 1u);
-    cr_assert(test_wait_until(look(&heard.changes) > 0, PATIENT_MS), "slot %d", slot_of(entry));
+    cr_assert(test_wait_until(heard().changes > 0, PATIENT_MS), "slot %d", slot_of(entry));
     cr_assert_eq(put_entry_in(other, entry, PATIENT_MS, &err), 0, "%s", err.message);
 }
 
@@ -487,10 +454,10 @@ Test(redis_cluster_slots, one_lost_link_is_distrust)
     watch();
     lc_store other = store_at(cluster.uri, NULL);
     for (int i = 0; i < TEST_CLUSTER_PRIMARIES; i++) {
-        int before = look(&heard.distrusts);
+        int before = heard().distrusts;
         test_redis_command(&cluster.nodes[i], "CLIENT KILL TYPE pubsub");
-        cr_assert(test_wait_until(look(&heard.distrusts) > before, PATIENT_MS));
-        cr_assert(test_wait_until(look(&heard.trusted), PATIENT_MS));
+        cr_assert(test_wait_until(heard().distrusts > before, PATIENT_MS));
+        cr_assert(test_wait_until(heard().trusted, PATIENT_MS));
     }
     for (int i = 0; i < 6; i++)
         expect_heard(&other, entries[i]);
@@ -513,10 +480,10 @@ Test(redis_cluster_slots, changes_are_heard_while_and_after_a_slot_moves)
 Test(redis_cluster_loss, changes_are_heard_again_after_a_failover)
 {
     watch();
-    int before = look(&heard.distrusts);
+    int before = heard().distrusts;
     test_redis_kill(&cluster.nodes[0]);
-    cr_assert(test_wait_until(look(&heard.distrusts) > before, PATIENT_MS));
-    cr_assert(test_wait_until(look(&heard.trusted), PATIENT_MS));
+    cr_assert(test_wait_until(heard().distrusts > before, PATIENT_MS));
+    cr_assert(test_wait_until(heard().trusted, PATIENT_MS));
     cr_assert(test_redis_is_primary(&cluster.nodes[3]), "not before the new primary is heard");
     lc_store other = store_at(cluster.uri, NULL);
     cr_assert(test_wait_until(all_are_had(), PATIENT_MS));

@@ -4,6 +4,7 @@
  * cost nothing while the Redis lives.
  */
 #include "redis_sentinel_server.h"
+#include "store_ear.h"
 #include "store_load.h"
 
 #include <criterion/criterion.h>
@@ -376,48 +377,17 @@ Test(redis_sentinel_login, each_has_its_own_over_TLS, .fini = stop, .timeout = 2
 
 /* ---- Hearing of changes ------------------------------------------------------------------------------ */
 
-static struct {
-    pthread_mutex_t lock;
-    int trusted, distrusts, changes;
-    char id[LLMCACHE_ID_SIZE];
-} heard = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static store_ear ear = STORE_EAR;
 
-static void on_changed(void *user, int parts, const char *space, const char *id)
+static store_heard heard(void)
 {
-    pthread_mutex_lock(&heard.lock);
-    heard.changes += strcmp(id, heard.id) == 0;
-    pthread_mutex_unlock(&heard.lock);
-}
-
-static void on_distrust(void *user)
-{
-    pthread_mutex_lock(&heard.lock);
-    heard.trusted = 0;
-    heard.distrusts++;
-    pthread_mutex_unlock(&heard.lock);
-}
-
-static void on_trust(void *user)
-{
-    pthread_mutex_lock(&heard.lock);
-    heard.trusted = 1;
-    pthread_mutex_unlock(&heard.lock);
-}
-
-static int look(const int *what)
-{
-    pthread_mutex_lock(&heard.lock);
-    int value = *what;
-    pthread_mutex_unlock(&heard.lock);
-    return value;
+    return store_ear_heard(&ear);
 }
 
 static void watch(void)
 {
-    llmcache_error err;
-    const llmcache_watch listener = {NULL, on_changed, on_distrust, on_trust};
-    cr_assert_eq(store.ops.watch(store.self, &listener, &err), 0, "%s", err.message);
-    cr_assert(test_wait_until(look(&heard.trusted), PATIENT_MS));
+    store_ear_watch(&ear, &store);
+    cr_assert(test_wait_until(heard().trusted, PATIENT_MS));
 }
 
 static void expect_removal_heard(lc_store *other, const llmcache_entry *entry)
@@ -425,14 +395,11 @@ static void expect_removal_heard(lc_store *other, const llmcache_entry *entry)
     llmcache_error err;
     uint64_t removed = 0;
     llmcache_key key = key_of_entry(entry);
-    pthread_mutex_lock(&heard.lock);
-    heard.changes = 0;
-    memcpy(heard.id, entry->id, sizeof heard.id);
-    pthread_mutex_unlock(&heard.lock);
+    store_ear_forget(&ear, entry->id);
     cr_assert_eq(other->ops.remove(other->self, LLMCACHE_PART_PROMPT, &key, 1, PATIENT_MS, &removed, &err), 0,
                  "%s", err.message);
     cr_assert_eq(removed, 1u);
-    cr_assert(test_wait_until(look(&heard.changes) > 0, SOON_MS));
+    cr_assert(test_wait_until(heard().changes > 0, SOON_MS));
 }
 
 static void hear_after(int signal_number)
@@ -441,12 +408,12 @@ static void hear_after(int signal_number)
     expect_replicated();
     lc_store other = store_at(all.uri, NULL);
     expect_removal_heard(&other, entries[0]);
-    int before = look(&heard.distrusts);
+    int before = heard().distrusts;
     if (signal_number)
         lose(0, signal_number);
     else
         fail_over(0);
-    cr_assert(test_wait_until(look(&heard.distrusts) > before && look(&heard.trusted), SOON_MS));
+    cr_assert(test_wait_until(heard().distrusts > before && heard().trusted, SOON_MS));
     cr_assert(test_wait_until(get_from(&other, entries[1], DEADLINE_MS) == 0, PATIENT_MS));
     for (int i = 1; i < 10; i++)
         expect_removal_heard(&other, entries[i]);
