@@ -17,20 +17,27 @@ typedef struct known_answer {
     const char *how[2];
 } known_answer;
 
-/* A time in which what is known of pairs was removed. */
-typedef struct goner {
+/* A time in which what is known of pairs was removed, or the engine may undo things. */
+typedef struct span {
     double begun_us, acked_us;
-} goner;
+} span;
+
+typedef struct wrong_pair {
+    span when;
+    size_t next; /* of the same topic, counted from 1; 0: none */
+} wrong_pair;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
 static known_answer *answers;
 static book_serve *serves;
 static book_removal *removals;
-static double *looks;
+static book_one_look *looks;
 static size_t serve_count, serve_room, removal_count, removal_room, look_count, look_room;
-static double wrong_us[BOOK_TOPICS]; /* since when, INFINITY: never */
-static goner *goners;
-static size_t goner_count, goner_room;
+static wrong_pair *wrong;
+static size_t wrong_of[BOOK_TOPICS], wrong_count, wrong_room;
+static span *goners, *unsure;
+static size_t goner_count, goner_room, unsure_count, unsure_room;
+static int unsure_removals;
 
 static void *grown(void *list, size_t count, size_t *room, size_t size)
 {
@@ -48,8 +55,6 @@ void book_open(void)
     answers = calloc(BOOK_ANSWERS, sizeof *answers);
     if (!answers)
         test_give_up("no memory");
-    for (int i = 0; i < BOOK_TOPICS; i++)
-        wrong_us[i] = INFINITY;
 }
 
 /* Lock held. */
@@ -100,11 +105,12 @@ void book_removed(const book_removal *removal)
     pthread_mutex_unlock(&lock);
 }
 
-void book_wrong_pair(int topic, double acked_us)
+void book_wrong_pair(int topic, double begun_us, double acked_us)
 {
     pthread_mutex_lock(&lock);
-    if (acked_us < wrong_us[topic])
-        wrong_us[topic] = acked_us;
+    wrong = grown(wrong, wrong_count, &wrong_room, sizeof *wrong);
+    wrong[wrong_count++] = (wrong_pair){{begun_us, acked_us}, wrong_of[topic]};
+    wrong_of[topic] = wrong_count;
     pthread_mutex_unlock(&lock);
 }
 
@@ -112,19 +118,62 @@ void book_pairs_gone(double begun_us, double acked_us)
 {
     pthread_mutex_lock(&lock);
     goners = grown(goners, goner_count, &goner_room, sizeof *goners);
-    goners[goner_count++] = (goner){begun_us, acked_us};
+    goners[goner_count++] = (span){begun_us, acked_us};
     pthread_mutex_unlock(&lock);
 }
 
-void book_look(double late_ms)
+void book_unsure_from(double from_us)
+{
+    pthread_mutex_lock(&lock);
+    unsure = grown(unsure, unsure_count, &unsure_room, sizeof *unsure);
+    unsure[unsure_count++] = (span){from_us, INFINITY};
+    pthread_mutex_unlock(&lock);
+}
+
+void book_unsure_until(double until_us)
+{
+    pthread_mutex_lock(&lock);
+    unsure[unsure_count - 1].acked_us = until_us;
+    pthread_mutex_unlock(&lock);
+}
+
+/* Lock held. */
+static int is_unsure(double begun_us, double acked_us)
+{
+    for (size_t i = 0; i < unsure_count; i++)
+        if (begun_us <= unsure[i].acked_us && acked_us >= unsure[i].begun_us)
+            return 1;
+    return 0;
+}
+
+int book_is_unsure(double begun_us, double acked_us)
+{
+    pthread_mutex_lock(&lock);
+    int is = is_unsure(begun_us, acked_us);
+    pthread_mutex_unlock(&lock);
+    return is;
+}
+
+void book_look(const book_one_look *look)
 {
     pthread_mutex_lock(&lock);
     looks = grown(looks, look_count, &look_room, sizeof *looks);
-    looks[look_count++] = late_ms;
+    looks[look_count++] = *look;
     pthread_mutex_unlock(&lock);
 }
 
 /* ---- Judging ---------------------------------------------------------------------------------------- */
+
+/* What the engine may have undone counts for nothing, from now on. */
+static void drop_unsure(void)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < removal_count; i++)
+        if (!is_unsure(removals[i].begun_us, removals[i].acked_us))
+            removals[kept++] = removals[i];
+    unsure_removals += (int)(removal_count - kept);
+    removal_count = kept;
+}
 
 static void apply_removals(void)
 {
@@ -143,13 +192,23 @@ static void apply_removals(void)
     }
 }
 
+static int is_gone(const span *known, const book_serve *s)
+{
+    for (size_t i = 0; i < goner_count; i++)
+        if (goners[i].acked_us >= known->acked_us && goners[i].begun_us <= s->ended_us)
+            return 1;
+    return 0;
+}
+
 /* Since when the topic's pair was wrong as this was asked; INFINITY: it was not. */
 static double wrong_since(const book_serve *s)
 {
-    double since_us = wrong_us[s->topic];
-    for (size_t i = 0; i < goner_count; i++)
-        if (goners[i].acked_us >= since_us && goners[i].begun_us <= s->ended_us)
-            return INFINITY;
+    double since_us = INFINITY;
+    for (size_t at = wrong_of[s->topic]; at; at = wrong[at - 1].next) {
+        const span *when = &wrong[at - 1].when;
+        if (when->acked_us < since_us && !is_unsure(when->begun_us, when->acked_us) && !is_gone(when, s))
+            since_us = when->acked_us;
+    }
     return since_us;
 }
 
@@ -203,8 +262,9 @@ static void judge_one(const book_serve *s, double bound_ms, book_verdict *v)
 
 void book_judge(double bound_ms, book_verdict *verdict)
 {
-    *verdict = (book_verdict){.serves = (int)serve_count, .removals = (int)removal_count};
     pthread_mutex_lock(&lock);
+    drop_unsure();
+    *verdict = (book_verdict){.serves = (int)serve_count, .removals = (int)removal_count, .unsure = unsure_removals};
     apply_removals();
     for (size_t i = 0; i < serve_count; i++)
         judge_one(&serves[i], bound_ms, verdict);
@@ -213,24 +273,29 @@ void book_judge(double bound_ms, book_verdict *verdict)
 
 static int by_size(const void *a, const void *b)
 {
-    double x = *(const double *)a, y = *(const double *)b;
+    double x = ((const book_one_look *)a)->late_ms, y = ((const book_one_look *)b)->late_ms;
     return (x > y) - (x < y);
 }
 
 void book_looks_read(book_looks *out)
 {
+    size_t kept = 0;
     pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < look_count; i++)
+        if (!is_unsure(looks[i].begun_us, looks[i].acked_us))
+            looks[kept++] = looks[i];
+    look_count = kept;
     *out = (book_looks){.count = (int)look_count};
     if (look_count)
         qsort(looks, look_count, sizeof *looks, by_size);
     for (size_t i = 0; i < look_count; i++) {
-        out->late += looks[i] > 0;
-        out->over_a_second += looks[i] > 1000;
+        out->late += looks[i].late_ms > 0;
+        out->over_a_second += looks[i].late_ms > 1000;
     }
     if (look_count) {
-        out->p50_ms = looks[look_count / 2];
-        out->p99_ms = looks[look_count * 99 / 100];
-        out->max_ms = looks[look_count - 1];
+        out->p50_ms = looks[look_count / 2].late_ms;
+        out->p99_ms = looks[look_count * 99 / 100].late_ms;
+        out->max_ms = looks[look_count - 1].late_ms;
     }
     pthread_mutex_unlock(&lock);
 }

@@ -4,7 +4,8 @@
  * thread, and judged afterwards. Times are microseconds of the machine's monotonic clock, the same for all processes.
  *
  * A removal counts for the answers that were known to be kept before it was begun, and from the moment that it was
- * acknowledged: what is asked for from then on must not get them. One that nobody acknowledged counts for none.
+ * acknowledged: what is asked for from then on must not get them. One that nobody acknowledged counts for none, nor does
+ * one that was under way or acknowledged while the engine itself may undo it.
  */
 #ifndef KEPT_TRUE_BOOK_H
 #define KEPT_TRUE_BOOK_H
@@ -48,12 +49,19 @@ void book_served(const book_serve *serve, double kept_us, double expires_us);
 void book_written(int answer, int topic, int wording, double kept_us);
 void book_removed(const book_removal *removal);
 /* The two wordings of the topic were called a wrong pair. */
-void book_wrong_pair(int topic, double acked_us);
+void book_wrong_pair(int topic, double begun_us, double acked_us);
 /* What was known of pairs was removed, or may have been: it counts no more. */
 void book_pairs_gone(double begun_us, double acked_us);
 
+/* From this moment on, which may be past, the engine may undo what it acknowledges; until this moment. */
+void book_unsure_from(double from_us);
+void book_unsure_until(double until_us);
+/* Is that known of what was begun and acknowledged then? */
+int book_is_unsure(double begun_us, double acked_us);
+
 typedef struct book_verdict {
     int serves, hits, semantic, removals, late, over_a_second, over_bound, calm_late;
+    int unsure; /* removals that do not count as the engine may have undone them */
     double latest_ms;
     char worst[512];
 } book_verdict;
@@ -62,7 +70,11 @@ typedef struct book_verdict {
 void book_judge(double bound_ms, book_verdict *verdict);
 
 /* How long after a removal other servers were seen to serve the answer for the last time, each look at each server. */
-void book_look(double late_ms);
+typedef struct book_one_look {
+    double begun_us, acked_us; /* the removal's */
+    double late_ms;
+} book_one_look;
+void book_look(const book_one_look *look);
 typedef struct book_looks {
     int count, late, over_a_second;
     double p50_ms, p99_ms, max_ms;

@@ -34,6 +34,9 @@ typedef struct kept_engine {
     void (*cut)(int server);
 
     const kept_trouble *troubles; /* ends with a NULL name */
+
+    /* Looks whether the engine has undone something unasked, and tells the book. May be NULL. */
+    void (*look)(void);
 } kept_engine;
 
 extern const kept_engine kept_engine_here;

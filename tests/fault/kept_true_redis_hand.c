@@ -10,11 +10,25 @@
 
 static const test_redis *nodes;
 static int node_count;
+static int (*which_node)(void);
 
 void hand_open(const test_redis *given, int count)
 {
     nodes = given;
     node_count = count;
+}
+
+void hand_ask_first(int (*which)(void))
+{
+    which_node = which;
+}
+
+/* Those to be spoken to are from here to below *end. */
+static int nodes_now(int *end)
+{
+    int only = which_node ? which_node() : 0;
+    *end = which_node ? only + 1 : node_count;
+    return only < 0 ? 0 : only;
 }
 
 /* NULL when it cannot be reached. */
@@ -37,7 +51,8 @@ static int is_error(const redisReply *reply)
 /* The first reply that is no error and no refusal of the node's; NULL when there is none. */
 static redisReply *say(int argc, const char **argv, const size_t *sizes)
 {
-    for (int i = 0; i < node_count; i++) {
+    int end;
+    for (int i = nodes_now(&end); i < end; i++) {
         redisContext *link = link_to(i);
         redisReply *reply = link ? redisCommandArgv(link, argc, argv, sizes) : NULL;
         if (link)
@@ -62,9 +77,9 @@ static int unlink_key(const char *key)
 static int find_prompt(const char *id, char *key, size_t room)
 {
     char pattern[128];
-    int found = 0;
+    int found = 0, end;
     snprintf(pattern, sizeof pattern, "prompt_cache:default:%s*", id);
-    for (int i = 0; i < node_count && !found; i++) {
+    for (int i = nodes_now(&end); i < end && !found; i++) {
         redisContext *link = link_to(i);
         redisReply *reply = link ? redisCommand(link, "KEYS %s", pattern) : NULL;
         found = reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 &&
@@ -95,7 +110,7 @@ static int flush(int node)
     redisReply *role = link ? redisCommand(link, "ROLE") : NULL;
     int done = 0;
     if (role && role->type == REDIS_REPLY_ARRAY && strcmp(role->element[0]->str, "master") != 0) {
-        done = 1; /* it follows its primary */
+        done = !which_node; /* it follows its primary */
     } else if (role) {
         redisReply *reply = redisCommand(link, "FLUSHDB");
         done = !is_error(reply);
@@ -109,8 +124,8 @@ static int flush(int node)
 
 int hand_remove_all(void)
 {
-    int all = 1;
-    for (int i = 0; i < node_count; i++)
+    int end, first = nodes_now(&end), all = end > first;
+    for (int i = first; i < end; i++)
         all &= flush(i);
     return all;
 }

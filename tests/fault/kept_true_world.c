@@ -260,7 +260,7 @@ int world_feedback(hand *h, int server, int topic, int wording, const said *wron
     snprintf(body, sizeof body, "{\"id\":\"%s\",\"verdict\":\"wrong\",\"question\":\"%s\"}", wrong->id, question);
     json_t *root = call(h, server, "POST", "/cache/feedback", body, &status);
     if (number_in(root, "pairs") > 0 && status == 200)
-        book_wrong_pair(topic, test_now_us());
+        book_wrong_pair(topic, begun_us, test_now_us());
     return note(status == 200, begun_us, topic, wrong->wording, BOOK_BOTH, "called wrong");
 }
 

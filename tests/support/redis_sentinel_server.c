@@ -25,9 +25,10 @@ static const char *sentinel_configuration(const test_redis_sentinel *all, const 
         login = test_format("%ssentinel auth-user " NAME " %s\n", login, options->user);
     if (options->sentinel_password)
         login = test_format("%ssentinel sentinel-pass %s\n", login, options->sentinel_password);
-    return test_format("sentinel monitor " NAME " 127.0.0.1 %d 2\nsentinel down-after-milliseconds " NAME " 500\n"
+    return test_format("sentinel monitor " NAME " 127.0.0.1 %d 2\nsentinel down-after-milliseconds " NAME " %d\n"
                        "sentinel failover-timeout " NAME " 4000\nsentinel parallel-syncs " NAME " 2\n%s%s",
-                       all->nodes[0].port, login, options->tls ? "tls-replication yes\n" : "");
+                       all->nodes[0].port, options->down_after_ms ? options->down_after_ms : 500, login,
+                       options->tls ? "tls-replication yes\n" : "");
 }
 
 static int works(const test_redis_sentinel *all)
@@ -46,7 +47,7 @@ static void start_nodes(test_redis_sentinel *all, const test_redis_sentinel_opti
 {
     for (int i = 0; i < TEST_SENTINEL_NODES; i++) {
         const test_redis_options node = {.user = options->user, .password = options->password, .tls = options->tls,
-                                         .tls_like = i ? &all->nodes[0] : NULL,
+                                         .tls_like = i ? &all->nodes[0] : NULL, .durable = options->durable,
                                          .config = node_configuration(all, i, options)};
         test_redis_start(&all->nodes[i], &node);
     }
@@ -60,10 +61,10 @@ static void start_sentinels(test_redis_sentinel *all, const test_redis_sentinel_
     for (int i = 0; i < TEST_SENTINELS; i++) {
         test_redis *one = &all->sentinels[i];
         test_redis_start(one, &sentinel);
-        if (!options->unhurried) /* Redis 7 can; older ones take some seconds more */
-            test_redis_command(one, "SENTINEL DEBUG INFO-PERIOD 300 PUBLISH-PERIOD 200 ASK-PERIOD 200");
         all->hosts = test_format("%s%s127.0.0.1:%d", all->hosts, i ? "," : "", one->port);
     }
+    if (!options->unhurried)
+        test_redis_sentinel_hurry(all, 1);
 }
 
 void test_redis_sentinel_start(test_redis_sentinel *all, const test_redis_sentinel_options *options)
@@ -80,6 +81,14 @@ void test_redis_sentinel_start(test_redis_sentinel *all, const test_redis_sentin
     all->uri = test_format("%s+sentinel://%s%s/" NAME "%s", options->tls ? "rediss" : "redis", login, all->hosts, more);
     if (!test_wait_until(works(all), 40000))
         test_give_up("the sentinels do not find each other");
+}
+
+/* Redis 7 can; older ones take some seconds more. */
+void test_redis_sentinel_hurry(const test_redis_sentinel *all, int hurried)
+{
+    for (int i = 0; i < TEST_SENTINELS; i++)
+        test_redis_command(&all->sentinels[i], "SENTINEL DEBUG INFO-PERIOD %d PUBLISH-PERIOD %d ASK-PERIOD %d",
+                           hurried ? 300 : 10000, hurried ? 200 : 2000, hurried ? 200 : 1000);
 }
 
 int test_redis_sentinel_primary(const test_redis_sentinel *all, int by)

@@ -17,11 +17,17 @@ typedef struct test_redis_sentinel_options {
     const char *user, *password;   /* of the Redis */
     const char *sentinel_password; /* of the sentinels */
     int tls;                       /* of both */
-    int unhurried; /* periods as in production: a primary that comes back is told of its successor some seconds later */
+    int durable;                   /* as test_redis_options has it */
+    int down_after_ms;             /* without a word from a node until a sentinel thinks it dead; 0: 500 */
+    int unhurried;                 /* see test_redis_sentinel_hurry */
 } test_redis_sentinel_options;
 
 /* Returns once all know each other and the replicas follow. */
 void test_redis_sentinel_start(test_redis_sentinel *all, const test_redis_sentinel_options *options);
+
+/* Sentinels look, tell and ask several times a second, or at Redis's own pace: then a primary that comes back is told of
+ * its successor some seconds later. */
+void test_redis_sentinel_hurry(const test_redis_sentinel *all, int hurried);
 
 /* The node that the sentinels of number `by` call the primary; -1 for none of them. */
 int test_redis_sentinel_primary(const test_redis_sentinel *all, int by);
