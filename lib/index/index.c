@@ -6,6 +6,7 @@
 #include "index/flat_index.h"
 #include "index/postgres_index.h"
 #include "index/redis_index.h"
+#include "net/redis_uri.h"
 
 #include <string.h>
 
@@ -49,6 +50,8 @@ static const struct {
 int lc_index_open(const char *uri, const lc_index_options *options, lc_index *index, llmcache_error *err)
 {
     static const lc_index_options none = {.vector_space = ""};
+    if (lc_redis_is_sentinel(uri))
+        return lc_redis_index_open(uri, options ? options : &none, index, err);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         size_t length = strlen(kinds[i].scheme);
         if (strncmp(uri, kinds[i].scheme, length) == 0 && (!uri[length] || uri[length] == ':'))

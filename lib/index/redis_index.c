@@ -212,13 +212,15 @@ static int starts(const char *text, const char *head)
 static int find_uri(const char *rest, const char *store, const char **uri, llmcache_error *err)
 {
     const char *meant = *rest ? rest : store;
-    if (starts(meant, "redis+") || starts(meant, "rediss+"))
+    if (starts(meant, "redis+cluster:") || starts(meant, "rediss+cluster:"))
         return lc_fail(err, LLMCACHE_UNSUPPORTED,
-                       "setting index: redis: keeps vectors in one Redis, not in a cluster or behind sentinels; name "
-                       "one as redis:redis://host, or use flat:");
-    if (!starts(meant, "redis://") && !starts(meant, "rediss://") && !starts(meant, "unix:"))
+                       "setting index: redis: keeps vectors in one Redis, not in a cluster; name one as "
+                       "redis:redis://host, or use flat:");
+    if (!starts(meant, "redis://") && !starts(meant, "rediss://") && !starts(meant, "unix:") &&
+        !(meant && lc_redis_is_sentinel(meant)))
         return lc_fail(err, LLMCACHE_SETTING,
-                       *rest ? "setting index: behind redis: there may be redis://..., rediss://... or unix:/path"
+                       *rest ? "setting index: behind redis: there may be redis://..., rediss://..., unix:/path or "
+                               "redis+sentinel://..."
                              : "setting index: redis: means the store's Redis, but the store is none; name one as "
                                "redis:redis://host");
     *uri = meant;
@@ -259,7 +261,7 @@ static int start(lc_redis_index *index, const char *uri, const lc_index_options 
         index->ca_file = lc_strdup(options->ca_file);
         if (!index->ca_file)
             return lc_fail_memory(err);
-        index->uri.target.ca_file = index->ca_file;
+        lc_redis_uri_trust(&index->uri, index->ca_file);
     }
     if (name_keys(index, options->vector_space ? options->vector_space : ""))
         return lc_fail_memory(err);

@@ -101,12 +101,16 @@ static const char clear_script[] = PRELUDE
 
 /*
  * name of the vector space, a random word, who we are. The word is 1 for a filled index, 2 for one that somebody else is
- * filling, else 0, and the generation is appended. Who fills it stays so for five seconds after each addition.
+ * filling, else 0, and the generation is appended, with the run and the reign of this Redis. Who fills it stays so for
+ * five seconds after each addition.
  * Who may not ask for INFO has no run id, and an index that a restart does not unmark.
  */
 #define RUN_ID                                                                                      \
-    "local info = redis.pcall('INFO', 'server')\n"                                                  \
-    "local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'\n"
+    "local function ask(part, name)\n"                                                              \
+    "    local info = redis.pcall('INFO', part)\n"                                                  \
+    "    return type(info) == 'string' and string.match(info, name .. ':(%w+)') or 'unknown'\n"     \
+    "end\n"                                                                                         \
+    "local run = ask('server', 'run_id') .. ':' .. ask('replication', 'master_replid')\n"
 static const char fill_script[] = PRELUDE RUN_ID
     "if redis.call('HGET', facts, 'filled') == run then return tell(1) end\n"
     "local filler = redis.call('GET', claim)\n"
@@ -115,12 +119,13 @@ static const char fill_script[] = PRELUDE RUN_ID
     "redis.call('HSETNX', facts, 'generation', ARGV[2])\n"
     "redis.call('HSET', facts, 'name', ARGV[1])\n"
     "local told = tell(0)\n"
-    "told[5] = redis.call('HGET', facts, 'generation')\n"
+    "told[5] = redis.call('HGET', facts, 'generation') .. ':' .. run\n"
     "return told\n";
 
-/* generation, who we are */
+/* generation and run, who we are */
 static const char mark_script[] = PRELUDE RUN_ID
-    "if redis.call('HGET', facts, 'generation') ~= ARGV[1] then return tell(0) end\n"
+    "local generation = redis.call('HGET', facts, 'generation')\n"
+    "if not generation or generation .. ':' .. run ~= ARGV[1] then return tell(0) end\n"
     "redis.call('HSET', facts, 'filled', run)\n"
     "if redis.call('GET', claim) == ARGV[2] then redis.call('UNLINK', claim) end\n"
     "return tell(1)\n";

@@ -33,7 +33,7 @@ typedef struct lc_redis_index {
     char claim[33];       /* our name as who fills it */
     pthread_mutex_t lock; /* guards the two below */
     char problem[LLMCACHE_MESSAGE_SIZE]; /* why the mode is unknown though the server answers; "" */
-    char generation[33];  /* that was to be filled when fill_state said so; "" */
+    char generation[160]; /* that was to be filled when fill_state said so, and where; "" */
 } lc_redis_index;
 
 /* What it is to be done with: 0 and *mode, never LC_VECTORS_UNKNOWN; asks the server where that is not known. */

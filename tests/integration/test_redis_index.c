@@ -200,7 +200,10 @@ Test(redis_index, a_setting_that_names_no_redis_is_refused, .init = NULL)
         {"redis:redis://:secret@", "sqlite:", LLMCACHE_SETTING},
         {"redis:", "redis+cluster://:secret@127.0.0.1:1", LLMCACHE_UNSUPPORTED},
         {"redis:rediss+cluster://:secret@127.0.0.1:1", "sqlite:", LLMCACHE_UNSUPPORTED},
-        {"redis:redis+sentinel://:secret@127.0.0.1:1", "sqlite:", LLMCACHE_UNSUPPORTED},
+        {"redis:", "redis+sentinel://:secret@127.0.0.1:1/name", 0},
+        {"redis:redis+sentinel://:secret@127.0.0.1:1/name", "sqlite:", 0},
+        {"rediss+sentinel://:secret@127.0.0.1:1/name", NULL, 0},
+        {"redis+sentinel://:secret@127.0.0.1:1", "sqlite:", LLMCACHE_SETTING},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         llmcache_error err = {0};

@@ -48,6 +48,7 @@ static void start_nodes(test_redis_sentinel *all, const test_redis_sentinel_opti
     for (int i = 0; i < TEST_SENTINEL_NODES; i++) {
         const test_redis_options node = {.user = options->user, .password = options->password, .tls = options->tls,
                                          .tls_like = i ? &all->nodes[0] : NULL, .durable = options->durable,
+                                         .program = options->program,
                                          .config = node_configuration(all, i, options)};
         test_redis_start(&all->nodes[i], &node);
     }

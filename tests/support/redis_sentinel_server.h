@@ -16,6 +16,7 @@ typedef struct test_redis_sentinel {
 typedef struct test_redis_sentinel_options {
     const char *user, *password;   /* of the Redis */
     const char *sentinel_password; /* of the sentinels */
+    const char *program;           /* of the Redis; NULL: the usual one */
     int tls;                       /* of both */
     int durable;                   /* as test_redis_options has it */
     int down_after_ms;             /* without a word from a node until a sentinel thinks it dead; 0: 500 */
