@@ -2,6 +2,7 @@
 #include "json_body.h"
 #include "routes.h"
 
+#include <llmcache/backend.h>
 #include <stdio.h>
 #include <string.h>
 
