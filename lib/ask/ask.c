@@ -334,12 +334,14 @@ int lc_job_run(lc_job *job, llmcache_error *err)
     llmcache_error local;
     LC_PROBE2(ask_start, job->request->target, job->request->body_size);
     job->ended = LLMCACHE_SOURCE_MODEL;
-    local.code = 0;
+    local = (llmcache_error){.retry_after_ms = -1};
     int code = answer(job, &local);
     /* Nothing was said yet: say at least what went wrong. */
     if (code && code != LLMCACHE_ABORTED && !job->begun)
         code = lc_reply_failure(job, code, &local);
     count(job, code);
+    if (code && local.code != code) /* whoever was to be told of an error did not take it */
+        lc_fail(&local, code, "%s", code == LLMCACHE_ABORTED ? "the receiver stopped" : lc_code_text(code));
     if (code && err)
         *err = local;
     return code;

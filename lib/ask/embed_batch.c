@@ -151,6 +151,10 @@ static int ask_service(batch *b, const char *body, size_t size, llmcache_error *
     int code = lc_ask_provider(job, &request, (size_t)job->cache->settings.max_reply_bytes, &sink,
                                &b->status, err);
     b->model_ms = (lc_mono_us() - start_us) / 1000;
+    /* The receiver that stopped it is this batch. */
+    if (code == LLMCACHE_ABORTED)
+        code = lc_fail(err, b->reply.broken ? b->reply.broken : LLMCACHE_MEMORY, "%s",
+                       lc_code_text(b->reply.broken ? b->reply.broken : LLMCACHE_MEMORY));
     return code;
 }
 
@@ -232,10 +236,9 @@ static int work(batch *b, lc_flight *flight, lc_landing *landing)
         code = ask(b, err);
     if (!code)
         code = make_reply(b, &status, &body, &size, err);
-    if (!code)
-        code = lc_flight_begin(flight, status, b->down ? b->down : &json, b->down ? b->down_count : 1, 0);
-    if (!code && size)
-        code = lc_flight_add(flight, body, size);
+    if (!code && (lc_flight_begin(flight, status, b->down ? b->down : &json, b->down ? b->down_count : 1, 0) ||
+                  (size && lc_flight_add(flight, body, size))))
+        code = lc_fail_memory(err);
     landing->stored = asked && !b->missing_count && !job->controls.no_store;
     landing->source = asked ? LLMCACHE_SOURCE_MODEL : LLMCACHE_SOURCE_EXACT;
     landing->similarity = 1;
@@ -288,7 +291,7 @@ int lc_ask_embeddings(lc_job *job, llmcache_error *err)
         lc_flight_leave(flight);
     }
     batch_done(&b);
-    if (code == LLMCACHE_INVALID && !job->begun) {
+    if (code == LLMCACHE_INVALID && !job->begun && !job->controls.only_cached) {
         job->why = "unreadable";
         return lc_pass_through(job, err);
     }

@@ -210,6 +210,8 @@ int lc_text_run(lc_text_ask *ask, llmcache_error *err)
     if (!code)
         code = lc_job_run(&ask->job, err);
     ask->latency_us = lc_mono_us() - ask->job.start_us;
+    if (code == LLMCACHE_ABORTED && !ask->on_text)
+        return lc_fail_memory(err); /* nobody else could have stopped it */
     if (code)
         return code;
     if (ask->reply.broken)
