@@ -269,13 +269,17 @@ static int share(lc_job *job, llmcache_error *err)
 
 /* ---- The way ------------------------------------------------------------------------------- */
 
-static int only_cached(lc_job *job, llmcache_error *err)
+/* RFC 9111 section 5.2.1.7: nobody upstream is asked. */
+static int refuse_uncached(lc_job *job)
 {
-    if (lc_find_similar(job))
-        return lc_reply_entry(job, err);
     llmcache_error none;
     lc_fail(&none, LLMCACHE_NOT_FOUND, "no answer is cached and only-if-cached was asked for");
     return lc_reply_failure(job, LLMCACHE_NOT_FOUND, &none);
+}
+
+static int only_cached(lc_job *job, llmcache_error *err)
+{
+    return lc_find_similar(job) ? lc_reply_entry(job, err) : refuse_uncached(job);
 }
 
 static int answer(lc_job *job, llmcache_error *err)
@@ -287,7 +291,7 @@ static int answer(lc_job *job, llmcache_error *err)
     if (lc_find_known(job))
         return lc_reply_entry(job, err);
     if (!read_question(job))
-        return lc_pass_through(job, err);
+        return job->controls.only_cached ? refuse_uncached(job) : lc_pass_through(job, err);
     code = lc_find_space(job, &local);
     if (code)
         return lc_reply_failure(job, code, &local);

@@ -319,3 +319,15 @@ Test(prompt_cache, a_stale_answer_is_served_when_the_upstream_fails)
     cr_assert_eq(test_counters(cache).hits_stale, 1);
     llmcache_close(cache);
 }
+
+/* What is never looked up is not in the cache either. */
+Test(prompt_cache, only_if_cached_asks_nobody_whatever_the_request)
+{
+    llmcache *cache = open_exact();
+    const char *only[] = {"Cache-Control", "only-if-cached", NULL};
+    cr_assert_eq(test_call(cache, CHAT, only, "{\"model\":\"m\",\"messages\":7}").status, 504);
+    cr_assert_eq(test_call(cache, CHAT, only, "not JSON").status, 504);
+    cr_assert_eq(test_call(cache, "/v1/models", only, "").status, 504);
+    cr_assert_eq(mock_calls(&mock, NULL), 0);
+    llmcache_close(cache);
+}
