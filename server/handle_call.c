@@ -104,6 +104,8 @@ static int begin(void *user, int status, const llmcache_header *headers, size_t 
     else if (!relay->streams && !bodiless)
         reply_length(&relay->out, (uint64_t)relay->left);
     bytes_text(&relay->out, "\r\n");
+    if (relay->out.broken)
+        return -1; /* a body without its head would be read as something else */
     if (!x->head_only && relay->left > 0 && relay->left <= ONE_WRITE)
         return 0; /* the body's write takes it along */
     return flush(relay);
