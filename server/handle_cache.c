@@ -1,6 +1,7 @@
 /* Management below /cache/: list, look at and remove kept answers, make the index anew. */
 #include "handle_cache.h"
 #include "json_body.h"
+#include "json_memory.h"
 #include "routes.h"
 #include "shown_json.h"
 
@@ -15,7 +16,7 @@ void cache_reply(exchange *x, int status, json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(value);
-    if (text)
+    if (text && !json_memory_failed())
         reply_send(x, status, "application/json", NULL, text, strlen(text));
     else
         reply_error(x, 500, NULL, "out_of_memory", NULL, "out of memory");

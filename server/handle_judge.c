@@ -1,9 +1,12 @@
 /* POST /cache/judge: what the cache would do with a short list of pairs of questions. */
+#include "handle_cache.h"
 #include "json_body.h"
+#include "json_memory.h"
 #include "routes.h"
 #include "shown_judgement.h"
 #include "shown_json.h"
 
+#include <llmcache/backend.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,18 +70,14 @@ static void judge(exchange *x, judge_list *list)
     list->shown = json_array();
     if (llmcache_judge(x->server->cache, list->pairs, list->count, take, list, &err)) {
         json_decref(list->shown);
+        if (json_memory_failed()) /* which is what stopped it */
+            llmcache_error_set(&err, LLMCACHE_MEMORY, NULL);
         reply_failure(x, &err);
         return;
     }
     json_t *whole = json_pack("{s:o, s:o}", "pairs", list->shown, "totals",
                               shown_judged_count(&list->total, CONFIDENCE));
-    char *text = whole ? json_dumps(whole, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
-    json_decref(whole);
-    if (text)
-        reply_send(x, 200, "application/json", NULL, text, strlen(text));
-    else
-        reply_error(x, 500, NULL, "out_of_memory", NULL, "out of memory");
-    free(text);
+    cache_reply(x, 200, whole);
 }
 
 void handle_judge(exchange *x)

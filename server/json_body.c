@@ -1,4 +1,5 @@
 #include "json_body.h"
+#include "json_memory.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,12 +22,13 @@ int json_body_read(exchange *x, json_body *body)
     if (request_body(x))
         return -1;
     body->root = json_loadb(x->body.data, x->body.size, JSON_REJECT_DUPLICATES, &why);
-    if (json_is_object(body->root))
-        return 0;
-    if (!body->root && json_error_code(&why) == json_error_out_of_memory) {
+    if (json_memory_failed()) {
         reply_error(x, 500, NULL, "out_of_memory", NULL, "out of memory");
+        json_body_done(body);
         return -1;
     }
+    if (json_is_object(body->root))
+        return 0;
     json_body_refuse(body, NULL, x->body.size ? "invalid_json" : "missing",
                      x->body.size == 0 ? "the body is empty; a JSON object is expected"
                      : body->root      ? "the body is JSON, but not an object"

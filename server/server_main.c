@@ -10,6 +10,7 @@
 #include "access_log.h"
 #include "exchange.h"
 #include "gate.h"
+#include "json_memory.h"
 #include "routes.h"
 
 #include <civetweb.h>
@@ -97,6 +98,7 @@ static int on_request(struct mg_connection *conn)
                   .started_us = server_now_us()};
     int given_up = gate_busy(x.slot);
     x.close = given_up;
+    json_memory_begin();
     if (request_check(&x) == 0) {
         if (given_up)
             reply_error(&x, 503, "Retry-After: 1\r\n", "connection_closed", NULL,
@@ -408,6 +410,7 @@ int main(int argc, char **argv)
 {
     http_server server = {0};
     web_state web = {.server = &server};
+    json_memory_watch();
 
     int code = server_config_read(&server, argc, argv);
     if (code == 0) {
