@@ -27,11 +27,17 @@ static void show_section(const cli_session *cli, const char *name, const char *t
     putchar('\n');
 }
 
+typedef struct showing {
+    const cli_session *cli;
+    int code; /* of the printing: llmcache_get does not pass it on */
+} showing;
+
 static int show(void *user, const llmcache_entry *entry)
 {
-    cli_session *cli = user;
+    showing *s = user;
+    const cli_session *cli = s->cli;
     if (cli->json)
-        return print_json(shown_entry(entry, entry_now_ms(), 1));
+        return s->code = print_json(shown_entry(entry, entry_now_ms(), 1));
     json_t *answer = shown_answer(entry);
     show_facts(cli, entry);
     show_section(cli, "Question", entry->question);
@@ -43,12 +49,13 @@ static int show(void *user, const llmcache_entry *entry)
 static int run(cli_session *cli)
 {
     llmcache_error err;
+    showing s = {.cli = cli};
     int code = cli_open(cli);
     if (code)
         return code;
-    if (llmcache_get(cli->cache, cli->arguments[0], show, cli, &err))
+    if (llmcache_get(cli->cache, cli->arguments[0], show, &s, &err))
         return cli_fail(cli, &err);
-    return CLI_OK;
+    return s.code;
 }
 
 const cli_command cmd_get = {

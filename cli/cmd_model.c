@@ -71,22 +71,25 @@ static int show_row(void *user, const llmcache_model *model)
     return ferror(stdout);
 }
 
+/* Above 0 it is what showing came to, which says itself what is wrong. */
+static int ended(const cli_session *cli, int code, const llmcache_error *err)
+{
+    return code < 0 ? cli_fail(cli, err) : code ? CLI_FAILED : CLI_OK;
+}
+
 static int list(cli_session *cli)
 {
     llmcache_error err;
     if (!cli->json)
         printf("%s%-28s %-8s %10s %5s %-12s %s%s\n", print_start(cli, PRINT_BOLD), "NAME",
                "STATE", "SIZE", "DIM", "LICENSE", "LANGUAGES", print_end(cli));
-    return llmcache_model_list(cli->options, show_row, cli, &err) ? cli_fail(cli, &err)
-                                                                  : CLI_OK;
+    return ended(cli, llmcache_model_list(cli->options, show_row, cli, &err), &err);
 }
 
 static int info(cli_session *cli, const char *name)
 {
     llmcache_error err;
-    return llmcache_model_info(cli->options, name, show_model, cli, &err)
-               ? cli_fail(cli, &err)
-               : CLI_OK;
+    return ended(cli, llmcache_model_info(cli->options, name, show_model, cli, &err), &err);
 }
 
 /* ---- Progress -------------------------------------------------------------------- */
@@ -128,7 +131,7 @@ static int get(cli_session *cli, const char *what, int from_here)
                ? llmcache_model_import(cli->options, what, &how, show_model, cli, &err)
                : llmcache_model_pull(cli->options, what, &how, show_model, cli, &err);
     cli_progress_end(&line);
-    return code ? cli_fail(cli, &err) : CLI_OK;
+    return ended(cli, code, &err);
 }
 
 static int check(cli_session *cli, const char *name)

@@ -418,6 +418,22 @@ Test(models, every_failing_allocation_is_reported)
     }
 }
 
+/* More than a buffer of standard output holds, which then fails in the middle. */
+Test(models, a_list_that_cannot_be_written_says_so_in_one_line)
+{
+    const char *cli = test_build_path("cli/llmcache-cli");
+    for (int i = 0; i < 80; i++) {
+        const char *name = test_format("m%02d", i);
+        llmcache_model_options how = {.struct_size = sizeof how, .name = name};
+        cr_assert_eq(llmcache_model_import(options, gguf_file(name, TINY_WORDPIECE), &how, NULL, NULL, NULL), 0);
+    }
+    const char *line = test_format("%s model list --models-folder %s > /dev/full", cli, folder);
+    test_run_result full = test_run_line("sh", "-c", line);
+    cr_expect_eq(full.status, 1);
+    cr_expect_eq(test_count(full.err, "\n"), 1, "%s", full.err);
+    cr_expect_not_null(strstr(full.err, "No space left"), "%s", full.err);
+}
+
 Test(models, a_list_that_failed_says_why)
 {
     llmcache_model_options how = {.struct_size = sizeof how, .name = "fine"};
