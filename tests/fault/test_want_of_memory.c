@@ -8,6 +8,7 @@
 
 #include <criterion/criterion.h>
 #include <llmcache/observe.h>
+#include <llmcache/tune.h>
 #include <string.h>
 
 enum { MOST = 3000, ANSWERS = 5, PATIENT_MS = 5000 };
@@ -238,4 +239,170 @@ Test(want_of_memory, a_stream_that_lost_its_end_is_no_success)
         for (int length = 0; length < 4; length++)
             stream_once(test_format("length %d", length), n, &failed);
     }
+}
+
+/* ---- Every call ------------------------------------------------------------------------------------------- */
+
+static int free_text(int code, char **text)
+{
+    if (!code)
+        llmcache_free(*text);
+    return code;
+}
+
+static int ask_for(llmcache *cache, const char *question, int only_cached, llmcache_error *err)
+{
+    llmcache_ask_options options = {.struct_size = sizeof options, .only_cached = only_cached};
+    llmcache_answer *answer = NULL;
+    int code = llmcache_ask(cache, question, &options, &answer, err);
+    llmcache_answer_free(answer);
+    return code;
+}
+
+static int ask_what_is_kept(llmcache *cache, llmcache_error *err)
+{
+    return ask_for(cache, "question 1", 0, err);
+}
+
+static int ask_what_is_not(llmcache *cache, llmcache_error *err)
+{
+    return ask_for(cache, "something else", 1, err);
+}
+
+static int explain(llmcache *cache, llmcache_error *err)
+{
+    char *text = NULL;
+    return free_text(llmcache_explain(cache, "something else", NULL, &text, err), &text);
+}
+
+static int tell_metrics(llmcache *cache, llmcache_error *err)
+{
+    char *text = NULL;
+    int code = free_text(llmcache_metrics(cache, LLMCACHE_PROMETHEUS, &text, err), &text);
+    return code ? code : free_text(llmcache_metrics(cache, LLMCACHE_JSON, &text, err), &text);
+}
+
+static int tell_health(llmcache *cache, llmcache_error *err)
+{
+    llmcache_status status;
+    char *text = NULL;
+    int code = free_text(llmcache_health(cache, &status, &text, err), &text);
+    return code ? code : free_text(llmcache_doctor(cache, &text, err), &text);
+}
+
+static int tell_policy(llmcache *cache, llmcache_error *err)
+{
+    char *text = NULL;
+    int code = free_text(llmcache_policy(cache, &text, err), &text);
+    if (!code)
+        code = free_text(llmcache_policy_export(cache, &text, err), &text);
+    return code ? code : llmcache_policy_set(cache, "freeze", NULL, err);
+}
+
+static int lint(llmcache *cache, llmcache_error *err)
+{
+    char *text = NULL;
+    return free_text(llmcache_lint(cache, NULL, &text, err), &text);
+}
+
+static int see(void *user, const llmcache_observation *o)
+{
+    return 0;
+}
+
+static int observe(llmcache *cache, llmcache_error *err)
+{
+    const llmcache_observation o = {.struct_size = sizeof o, .space = "default", .asked = "a b c", .candidate = "d e f",
+                                    .verdict = LLMCACHE_WRONG, .observer = LLMCACHE_BY_IMPORT};
+    int code = llmcache_observe(cache, &o, err);
+    return code ? code : llmcache_observations(cache, NULL, see, NULL, err);
+}
+
+static int rebuild(llmcache *cache, llmcache_error *err)
+{
+    return llmcache_rebuild(cache, NULL, err);
+}
+
+static int embed(llmcache *cache, llmcache_error *err)
+{
+    static const char *const texts[] = {"one", "two"};
+    size_t dimension;
+    float *vectors;
+    int code = llmcache_embed(cache, texts, 2, &vectors, &dimension, err);
+    if (!code)
+        llmcache_free(vectors);
+    return code;
+}
+
+static int heed(void *user, const llmcache_judgement *judgement)
+{
+    return 0;
+}
+
+static int judge(llmcache *cache, llmcache_error *err)
+{
+    static const llmcache_pair pairs[] = {
+        {.struct_size = sizeof *pairs, .a = "question 1", .b = "question one", .label = 1},
+        {.struct_size = sizeof *pairs, .a = "a colour", .b = "a river", .label = 0}};
+    const llmcache_tune_options options = {.struct_size = sizeof options, .refit = 1};
+    char *text = NULL;
+    int code = llmcache_judge(cache, pairs, 2, heed, NULL, err);
+    return code ? code : free_text(llmcache_tune(cache, pairs, 2, &options, &text, err), &text);
+}
+
+static int put(llmcache *cache, llmcache_error *err)
+{
+    return llmcache_put(cache, "question 9", "an answer", NULL, err);
+}
+
+Test(want_of_memory, every_failure_says_why)
+{
+    static const struct {
+        const char *name;
+        int (*call)(llmcache *cache, llmcache_error *err);
+    } calls[] = {{"ask what is kept", ask_what_is_kept}, {"ask what is not", ask_what_is_not}, {"explain", explain},
+                 {"metrics", tell_metrics}, {"health", tell_health}, {"policy", tell_policy}, {"lint", lint},
+                 {"observe", observe}, {"rebuild", rebuild}, {"embed", embed}, {"judge", judge}, {"put", put}};
+    mock_start(&mock);
+    llmcache *cache = test_cache(&mock, "store", "memory:", "threshold", "0.9", "policy", "verified");
+    llmcache_error err;
+    for (int i = 0; i < ANSWERS; i++)
+        cr_assert_eq(llmcache_put(cache, test_format("question %d", i), "an answer", NULL, &err), 0, "%s", err.message);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        for (uint64_t n = 1, failed = 1; failed; n++) {
+            cr_assert_lt(n, MOST, "%s", calls[i].name);
+            spoil(&err);
+            lc_memory_fail_at(n);
+            int code = calls[i].call(cache, &err);
+            failed = (uint64_t)lc_memory_failed();
+            lc_memory_fail_at(0);
+            check(code, &err, calls[i].name);
+        }
+    llmcache_close(cache);
+}
+
+/* An error's reply in HTTP is JSON with a message. */
+Test(want_of_memory, every_failed_reply_says_why)
+{
+    static const char *const bodies[][2] = {
+        {"/v1/embeddings", "{\"model\":\"m\",\"input\":[\"a\",\"b\"]}"},
+        {"/v1/embeddings", "{\"model\":\"local\",\"input\":\"a\"}"},
+        {"/v1/responses", "{\"model\":\"m\",\"input\":\"a\"}"},
+        {"/v1/models", ""}};
+    mock_start(&mock);
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        for (uint64_t n = 1, failed = 1; failed; n++) {
+            cr_assert_lt(n, MOST, "%s", bodies[i][0]);
+            llmcache *cache = test_cache(&mock, "store", "memory:");
+            lc_memory_fail_at(n);
+            test_reply reply = test_call(cache, bodies[i][0], NULL, bodies[i][1]);
+            failed = (uint64_t)lc_memory_failed();
+            lc_memory_fail_at(0);
+            if (reply.status >= 500 && strcmp(reply.body, "{}") != 0) {
+                json_t *error = json_object_get(test_json(reply.body), "error");
+                const char *message = json_string_value(json_object_get(error, "message"));
+                cr_assert(message && *message, "%s, allocation %d: %s", bodies[i][0], (int)n, reply.body);
+            }
+            llmcache_close(cache);
+        }
 }
