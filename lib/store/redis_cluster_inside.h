@@ -1,4 +1,4 @@
-/* The cluster's inside, shared by redis_cluster.c, redis_nodes.c and redis_topology.c. */
+/* The cluster's inside, shared by redis_cluster.c, redis_cluster_walk.c, redis_nodes.c and redis_topology.c. */
 #ifndef LC_STORE_REDIS_CLUSTER_INSIDE_H
 #define LC_STORE_REDIS_CLUSTER_INSIDE_H
 
@@ -65,6 +65,9 @@ int lc_redis_nodes_adopt(lc_redis_cluster *cluster, const lc_redis_map *map, llm
 void lc_redis_nodes_sweep(lc_redis_cluster *cluster, int64_t mono_ms);
 /* All that serve slots, held, at most LC_REDIS_MAX_NODES; *whole: each slot has one. */
 size_t lc_redis_nodes_hold(lc_redis_cluster *cluster, lc_redis_node **nodes, int *whole);
+/* Runs fn for each of them, until one fails; it fails, too, when some slots are served by none. */
+typedef int (*lc_redis_node_fn)(void *user, lc_redis_node *node, llmcache_error *err);
+int lc_redis_nodes_each(lc_redis_cluster *cluster, lc_redis_node_fn fn, void *user, llmcache_error *err);
 void lc_redis_nodes_free_all(lc_redis_cluster *cluster);
 
 /* ---- redis_topology.c ----------------------------------------------------------------------------- */

@@ -255,6 +255,24 @@ size_t lc_redis_nodes_hold(lc_redis_cluster *cluster, lc_redis_node **nodes, int
     return count;
 }
 
+int lc_redis_nodes_each(lc_redis_cluster *cluster, lc_redis_node_fn fn, void *user, llmcache_error *err)
+{
+    int whole, rc = 0;
+    lc_redis_node **nodes = lc_alloc_array(LC_REDIS_MAX_NODES, sizeof *nodes);
+    if (!nodes)
+        return lc_fail_memory(err);
+    size_t count = lc_redis_nodes_hold(cluster, nodes, &whole);
+    if (!whole)
+        rc = lc_fail(err, LLMCACHE_STORE, "some slots of %s are served by no node", cluster->seeds->name);
+    for (size_t i = 0; i < count; i++) {
+        if (!rc)
+            rc = fn(user, nodes[i], err);
+        lc_redis_nodes_release(cluster, nodes[i]);
+    }
+    lc_free(nodes);
+    return rc;
+}
+
 void lc_redis_nodes_free_all(lc_redis_cluster *cluster)
 {
     for (size_t i = 0; i < cluster->count; i++)
