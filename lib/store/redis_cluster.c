@@ -1,6 +1,6 @@
 /*
  * Exchanges with a cluster. A batch is taken apart into units (redis_slots.h), each goes to the node of its slot: all
- * nodes are sent their shares before the first is listened to. What is sent on goes round again: MOVED corrects the table, ASK holds for this time. The rounds are counted,
+ * nodes are sent their shares before the first is listened to, those last that have to be connected to. What is sent on goes round again: MOVED corrects the table, ASK holds for this time. The rounds are counted,
  * since nodes that disagree could send a command round for ever.
  */
 #include "store/redis_cluster_inside.h"
@@ -30,6 +30,7 @@ enum { NONE = -1 };
 /* What one node is sent in a round. */
 typedef struct share {
     lc_redis_node *node;
+    int connected;
     lc_redis_batch batch;
     redisReply **replies;
     lc_redis_call call;
@@ -158,18 +159,37 @@ static void fail_share(trip *t, int number)
         lc_redis_topology_want(t->cluster);
 }
 
-/* A node is not asked once there is no time: that would look as if it were slow. */
-static void send_share(trip *t, int number)
+/* A node is not asked once there is no time: that would look as if it were slow. While others are still to be asked, one that
+ * does not even let itself be connected to gets half of the time. */
+static void send_share(trip *t, int number, int others)
 {
     share *s = &t->shares[number];
+    int64_t now_ms = lc_mono_ms(), half_ms = now_ms + (t->until_ms - now_ms + 1) / 2;
     if (!pack(t, number))
         s->replies = lc_zalloc_array(s->batch.count, sizeof *s->replies);
     if (!s->replies)
         s->rc = lc_fail_memory(&s->err);
-    else if (lc_mono_ms() >= t->until_ms)
+    else if (now_ms >= t->until_ms)
         s->rc = lc_fail(&s->err, LLMCACHE_TIMEOUT, "%s did not answer in time", t->cluster->seeds->name);
     else
-        s->rc = lc_redis_pool_begin(s->node->pool, &s->batch, t->until_ms, &s->call, &s->err);
+        s->rc = lc_redis_pool_begin(s->node->pool, &s->batch, others ? half_ms : t->until_ms, &s->call, &s->err);
+    s->call.until_ms = t->until_ms;
+}
+
+static int is_connected(const share *s)
+{
+    lc_conn_pool_state state;
+    lc_redis_pool_look(s->node->pool, &state);
+    return state.idle > 0;
+}
+
+static void send_all(trip *t)
+{
+    int sent = 0;
+    for (int connected = 1; connected >= 0; connected--)
+        for (int number = 0; number < t->share_count; number++)
+            if (t->shares[number].connected == connected)
+                send_share(t, number, ++sent < t->share_count);
 }
 
 static void receive_share(trip *t, int number)
@@ -211,6 +231,7 @@ static int share_of(trip *t, lc_redis_node *node)
             return number;
     share *fresh = &t->shares[t->share_count];
     *fresh = (share){.node = node};
+    fresh->connected = is_connected(fresh);
     lc_redis_batch_init(&fresh->batch);
     return t->share_count++;
 }
@@ -224,8 +245,7 @@ static int go_round(trip *t)
     for (size_t i = 0; i < t->count; i++)
         if (t->errands[i].left)
             t->errands[i].share = share_of(t, t->errands[i].node);
-    for (int number = 0; number < t->share_count; number++)
-        send_share(t, number);
+    send_all(t);
     for (int number = 0; number < t->share_count; number++)
         receive_share(t, number);
     for (size_t i = 0; i < t->count; i++)

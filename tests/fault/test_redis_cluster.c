@@ -48,19 +48,24 @@ static int get(const llmcache_entry *entry)
     return get_one(&store, entry, PATIENT_MS);
 }
 
-static void start_with(int node_timeout_ms)
+static void start_as(const test_redis_cluster_options *options)
 {
     llmcache_error err;
-    const test_redis_cluster_options options = {.node_timeout_ms = node_timeout_ms};
     const char *lacking = test_redis_lacks_cluster();
     if (lacking)
         cr_skip_test("%s", lacking);
-    test_redis_cluster_start(&cluster, &options);
+    test_redis_cluster_start(&cluster, options);
     store = store_at(cluster.uri, NULL);
     for (int i = 0; i < ENTRIES; i++) {
         entries[i] = numbered_entry("default", i);
         cr_assert_eq(put_entry_in(&store, entries[i], PATIENT_MS, &err), 0, "%s", err.message);
     }
+}
+
+static void start_with(int node_timeout_ms)
+{
+    const test_redis_cluster_options options = {.node_timeout_ms = node_timeout_ms};
+    start_as(&options);
 }
 
 static void stop(void)
@@ -238,6 +243,46 @@ Test(redis_cluster_loss, closing_does_not_wait_for_hanging_nodes)
     cr_expect_lt(test_own_ms() - start_ms, CLOSE_MS);
     for (int i = 0; i < TEST_CLUSTER_NODES; i++)
         test_redis_resume(&cluster.nodes[i]);
+}
+
+/* ---- A node that swallows what it is sent ------------------------------------------------------------ */
+
+static void start_with_a_login(void)
+{
+    const test_redis_cluster_options options = {.password = "secret", .node_timeout_ms = 60000};
+    start_as(&options);
+}
+
+TestSuite(redis_cluster_hole, .init = start_with_a_login, .fini = stop, .timeout = 240);
+
+static const llmcache_entry *one_at(int home)
+{
+    for (int i = 0; i < ENTRIES; i++)
+        if (home_of(entries[i]) == home)
+            return entries[i];
+    cr_assert_fail("nothing is kept on node %d", home);
+    return NULL;
+}
+
+/* There is no connection to it yet, and logging in on one hangs. */
+Test(redis_cluster_hole, what_other_nodes_are_asked_is_not_lost_with_it)
+{
+    enum { TIME_MS = 4000 };
+    llmcache_error err;
+    uint64_t removed;
+    llmcache_key keys[TEST_CLUSTER_PRIMARIES];
+    for (int i = 0; i < TEST_CLUSTER_PRIMARIES; i++)
+        keys[i] = key_of_entry(one_at(i));
+    test_signal(&cluster.nodes[0].process, SIGSTOP);
+    lc_store other = store_at(cluster.uri, NULL);
+    for (int i = 1; i < TEST_CLUSTER_PRIMARIES; i++)
+        cr_assert_eq(get_one(&other, one_at(i), PATIENT_MS), 0, "who has what is known");
+    cr_expect_lt(other.ops.remove(other.self, LLMCACHE_PART_PROMPT, keys, TEST_CLUSTER_PRIMARIES, TIME_MS, &removed, &err),
+                 0);
+    for (int i = 1; i < TEST_CLUSTER_PRIMARIES; i++)
+        cr_expect_eq(get(one_at(i)), LLMCACHE_NOT_FOUND, "node %d was not asked", i);
+    lc_store_close(&other);
+    test_signal(&cluster.nodes[0].process, SIGCONT);
 }
 
 /* ---- Moving slots ------------------------------------------------------------------------------------ */
