@@ -19,6 +19,7 @@ typedef struct kept_engine {
     const char *(*missing)(void); /* NULL, or the line to skip with */
     void (*start)(void);
     const char *(*uri)(int server); /* the setting `store` of this server */
+    const char *index;              /* the setting `index`; NULL: flat: */
 
     /* By hand, as a person with the engine's own client would, from any thread. 1: acknowledged. `parts` as in
      * kept_true_book.h. */

@@ -53,7 +53,8 @@ void world_start_server(int server)
     const char *flags[] = {"--store", kept_engine_here.uri(server), "--provider", "openai:",
                            "--openai-base-url", mock.openai, "--openai-api-key", "sk-kept-true",
                            "--embedder", "openai:text-embedding-3-small", "--threshold", "0.95",
-                           "--max-connections", "64", "--access-log", "", NULL};
+                           "--max-connections", "64", "--access-log", "", "--index",
+                           kept_engine_here.index ? kept_engine_here.index : "flat:", NULL};
     test_server_start(&servers[server], flags, NULL);
     atomic_store(&ports[server], servers[server].port);
 }
