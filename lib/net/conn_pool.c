@@ -100,15 +100,35 @@ void lc_conn_pool_forget(lc_conn_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
+/* With the lock held: there is room for what there is, for a while. */
+static size_t settle(lc_conn_pool *pool)
+{
+    size_t count = pool->taken + pool->idle_count;
+    if (count) {
+        pool->room = count;
+        pool->room_until_ms = lc_mono_ms() + FULL_MS;
+    }
+    return count;
+}
+
+void lc_conn_pool_spare_one(lc_conn_pool *pool)
+{
+    void *spared = NULL;
+    pthread_mutex_lock(&pool->lock);
+    if (pool->idle_count && pool->taken + pool->idle_count > 1) {
+        spared = pool->idle[--pool->idle_count];
+        settle(pool);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (spared)
+        pool->kind->close(pool->user, spared);
+}
+
 int lc_conn_pool_make_do(lc_conn_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     pool->taken--;
-    size_t others = pool->taken + pool->idle_count;
-    if (others) {
-        pool->room = others;
-        pool->room_until_ms = lc_mono_ms() + FULL_MS;
-    }
+    size_t others = settle(pool);
     pthread_cond_signal(&pool->freed);
     pthread_mutex_unlock(&pool->lock);
     return others > 0;

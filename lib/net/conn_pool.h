@@ -53,6 +53,8 @@ void lc_conn_pool_drop_idle(lc_conn_pool *pool);
  * nobody makes one, and who needs one waits for one of these. 0: there are none, and the server is as good as lost.
  */
 int lc_conn_pool_make_do(lc_conn_pool *pool);
+/* The server has no room for a connection that matters more: gives up an idle one, if there are others. */
+void lc_conn_pool_spare_one(lc_conn_pool *pool);
 /* The server may be there again, or elsewhere: it is tried at once if it is lost. */
 void lc_conn_pool_nudge(lc_conn_pool *pool);
 /* The server did not do its part, as err says: opens the switch. */

@@ -176,6 +176,11 @@ int lc_pg_pool_cancel_fd(const lc_pg_pool *pool)
     return lc_conn_pool_cancel_fd(pool->pool);
 }
 
+void lc_pg_pool_spare_one(lc_pg_pool *pool)
+{
+    lc_conn_pool_spare_one(pool->pool);
+}
+
 int lc_pg_pool_ping(lc_pg_pool *pool, int64_t until_ms, llmcache_error *err)
 {
     return lc_conn_pool_ping(pool->pool, until_ms, err);

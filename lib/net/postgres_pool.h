@@ -51,6 +51,8 @@ int lc_pg_pool_do(lc_pg_pool *pool, lc_pg_work fn, void *work, int64_t until_ms,
 int lc_pg_pool_run(lc_pg_pool *pool, const lc_pg_statement *const *statements, const lc_pg_values *values,
                    size_t count, int64_t until_ms, PGresult **results, llmcache_error *err);
 
+/* See lc_conn_pool_spare_one. */
+void lc_pg_pool_spare_one(lc_pg_pool *pool);
 int lc_pg_pool_ping(lc_pg_pool *pool, int64_t until_ms, llmcache_error *err);
 void lc_pg_pool_look(lc_pg_pool *pool, lc_conn_pool_state *state);
 

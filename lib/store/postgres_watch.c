@@ -100,6 +100,8 @@ static int subscribe(const lc_pg_watch *watch, lc_pg_link **link, llmcache_error
     if (!atomic_load(&watch->store->ready)) /* the pool makes the tables */
         return lc_fail(err, LLMCACHE_STORE, "the store is not connected yet");
     int rc = lc_pg_connect(lc_pg_pool_place(watch->store->pool), until_ms, watch->cancel_fd, link, err);
+    if (rc == LLMCACHE_BUSY) /* who hears nothing uses no memory: that costs more than one connection less */
+        lc_pg_pool_spare_one(watch->store->pool);
     return rc ? rc : lc_pg_script(*link, "LISTEN " LC_PG_CHANNEL, until_ms, err);
 }
 

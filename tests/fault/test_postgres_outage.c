@@ -247,6 +247,23 @@ Test(postgres_outage, a_watch_says_what_it_may_have_missed)
     cr_assert(test_wait_until(trusted == 3, PATIENT_MS));
 }
 
+/* All the connections that its user may have are the pool's, and one of them makes room for hearing. */
+Test(postgres_outage, at_the_connection_limit_the_watch_comes_first)
+{
+    pthread_t threads[CROWD];
+    const llmcache_watch watch = {NULL, on_changed, on_distrust, on_trust};
+    llmcache_error err;
+    lc_store few = store_of_user_with(2);
+    for (int i = 0; i < CROWD; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, one_of_few, &few), 0);
+    for (int i = 0; i < CROWD; i++)
+        pthread_join(threads[i], NULL);
+    cr_assert_eq(few.ops.watch(few.self, &watch, &err), 0);
+    cr_expect(test_wait_until(trusted == 1, PATIENT_MS));
+    cr_expect_eq(get_entry_from(&few, LLMCACHE_PART_PROMPT, entry, PATIENT_MS, &err), 0, "%s", err.message);
+    lc_store_close(&few);
+}
+
 /* ---- Opening ------------------------------------------------------------------------------------- */
 
 Test(postgres_outage, bad_uris_and_bad_secrets_are_told_without_the_secret)
