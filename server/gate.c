@@ -258,9 +258,16 @@ static int admit(conn_gate *gate, int fd, const struct sockaddr *address)
 
 /* CivetWeb polls again at once after a failed accept: what will not pass quickly must not
  * spin. */
-static void accept_failed(const conn_gate *gate)
+static void accept_failed(conn_gate *gate)
 {
     struct timespec pause = {0, 20 * 1000 * 1000};
+    int why = errno;
+    if (gate && (why == EMFILE || why == ENFILE)) { /* fewer descriptors than connections: an idle one gives way */
+        pthread_mutex_lock(&gate->lock);
+        evict(gate);
+        pthread_mutex_unlock(&gate->lock);
+    }
+    errno = why;
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS ||
         (gate && atomic_load(&gate->draining)))
         nanosleep(&pause, NULL);

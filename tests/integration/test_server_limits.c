@@ -203,3 +203,27 @@ Test(server_limits, streams_do_not_starve_a_new_request)
         close(fds[i]);
     }
 }
+
+/* A server that may have 24 descriptors and 32 connections. */
+static void start_with_few_descriptors(void)
+{
+    const char *port_file = test_format("%s/port", test_folder());
+    const char *line = test_format("ulimit -n 24; exec %s --listen 127.0.0.1:0 --port-file %s --max-connections 32"
+                                   " --store memory: --embedder none --provider demo: --demo-latency-ms 0",
+                                   test_build_path("server/llmcache-server"), port_file);
+    test_spawn(&server.process, (const char *const[]){"sh", "-c", line, NULL}, NULL);
+    cr_assert(test_wait_until(test_exists(port_file), 30000), "%s", test_read_file(server.process.log, NULL));
+    server.port = atoi(test_read_file(port_file, NULL));
+}
+
+Test(server_limits, idle_connections_give_way_where_descriptors_are_few)
+{
+    int fds[30];
+    start_with_few_descriptors();
+    for (int i = 0; i < 30; i++)
+        fds[i] = test_connect(server.port);
+    cr_assert_eq(ask_anew(), 200);
+    for (int i = 0; i < 30; i++)
+        close(fds[i]);
+    cr_assert_eq(ask_anew(), 200);
+}
