@@ -1,5 +1,6 @@
 /* /openapi.json, made from the route table, so that it cannot say anything else than the
  * server does. */
+#include "json_memory.h"
 #include "routes.h"
 
 #include <jansson.h>
@@ -77,7 +78,10 @@ char *openapi_document(void)
         "paths", paths);
     char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
     json_decref(document);
-    return text;
+    if (!json_memory_failed())
+        return text;
+    free(text);
+    return NULL;
 }
 
 void handle_openapi(exchange *x)
