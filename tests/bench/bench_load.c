@@ -13,7 +13,6 @@
 #include "test_vectors.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +53,9 @@ static int take_in(void *user, const llmcache_entry *entry)
     return 0;
 }
 
-static void put_record(bench *b, uint64_t number)
+static void put_record(void *user, uint64_t number)
 {
+    bench *b = user;
     float vector[DIM];
     char body[BODY_MOST];
     llmcache_error err;
@@ -71,30 +71,9 @@ static void put_record(bench *b, uint64_t number)
         test_give_up(err.message);
 }
 
-typedef struct writer {
-    bench *b;
-    uint64_t first, last;
-} writer;
-
-static void *write_records(void *user)
-{
-    writer *w = user;
-    for (uint64_t n = w->first; n < w->last; n++)
-        put_record(w->b, n);
-    return NULL;
-}
-
 static void fill(bench *b)
 {
-    pthread_t threads[WRITERS];
-    writer writers[WRITERS];
-    for (uint64_t i = 0; i < WRITERS; i++) {
-        writers[i] = (writer){b, b->records * i / WRITERS, b->records * (i + 1) / WRITERS};
-        if (pthread_create(&threads[i], NULL, write_records, &writers[i]))
-            test_give_up("no thread");
-    }
-    for (int i = 0; i < WRITERS; i++)
-        pthread_join(threads[i], NULL);
+    bench_share_out(b->records, WRITERS, put_record, b);
 }
 
 static void begin_walk(bench *b)

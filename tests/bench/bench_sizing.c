@@ -13,7 +13,6 @@
 #ifdef BENCH_POSTGRES
 #include "postgres_server.h"
 #endif
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,8 +52,9 @@ static void write_words(uint64_t seed, char *text, size_t size)
     }
 }
 
-static void put(bench *b, uint64_t number)
+static void put(void *user, uint64_t number)
 {
+    bench *b = user;
     float vector[DIM];
     char body[BODY_MOST], question[64];
     llmcache_error err;
@@ -72,30 +72,9 @@ static void put(bench *b, uint64_t number)
         test_give_up("%s", err.message);
 }
 
-typedef struct writer {
-    bench *b;
-    uint64_t first, last;
-} writer;
-
-static void *write_answers(void *user)
-{
-    writer *w = user;
-    for (uint64_t n = w->first; n < w->last; n++)
-        put(w->b, n);
-    return NULL;
-}
-
 static void fill(bench *b)
 {
-    pthread_t threads[WRITERS];
-    writer writers[WRITERS];
-    for (uint64_t i = 0; i < WRITERS; i++) {
-        writers[i] = (writer){b, b->records * i / WRITERS, b->records * (i + 1) / WRITERS};
-        if (pthread_create(&threads[i], NULL, write_answers, &writers[i]))
-            test_give_up("no thread");
-    }
-    for (int i = 0; i < WRITERS; i++)
-        pthread_join(threads[i], NULL);
+    bench_share_out(b->records, WRITERS, put, b);
 }
 
 static int take_in(void *user, const llmcache_entry *entry)

@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,4 +124,33 @@ int bench_done(bench_report *report)
     json_decref(report->root);
     free(report);
     return failed ? 1 : 0;
+}
+
+typedef struct share {
+    void (*one)(void *user, uint64_t number);
+    void *user;
+    uint64_t first, last;
+} share;
+
+static void *do_share(void *user)
+{
+    share *s = user;
+    for (uint64_t number = s->first; number < s->last; number++)
+        s->one(s->user, number);
+    return NULL;
+}
+
+void bench_share_out(uint64_t count, int threads, void (*one)(void *user, uint64_t number), void *user)
+{
+    enum { MOST = 64 };
+    pthread_t running[MOST];
+    share shares[MOST];
+    uint64_t parts = (uint64_t)(threads < MOST ? threads : MOST);
+    for (uint64_t i = 0; i < parts; i++) {
+        shares[i] = (share){one, user, count * i / parts, count * (i + 1) / parts};
+        if (pthread_create(&running[i], NULL, do_share, &shares[i]))
+            test_give_up("no thread");
+    }
+    for (uint64_t i = 0; i < parts; i++)
+        pthread_join(running[i], NULL);
 }

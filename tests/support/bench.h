@@ -10,6 +10,7 @@
 #define TEST_BENCH_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct bench_report bench_report;
 
@@ -35,6 +36,9 @@ void bench_note(bench_report *report, const char *name, double value, const char
 void bench_value(bench_report *report, const char *name, double value, const char *unit, double aim);
 
 int bench_quick(void);
+
+/* Each number below `count` once, shared out among so many threads, each in order. */
+void bench_share_out(uint64_t count, int threads, void (*one)(void *user, uint64_t number), void *user);
 
 /* Prints and frees. Returns the program's exit code. */
 int bench_done(bench_report *report);
