@@ -2,6 +2,7 @@
  * Judged pairs against real asks: b is asked and kept, then a is asked, in a namespace of the pair's own; what
  * llmcache_judge said must be what happened, to the last digit of the similarity.
  */
+#include "report_reader.h"
 #include "test_cache.h"
 
 #include <criterion/criterion.h>
@@ -119,13 +120,10 @@ static void compare_locally(const char *threshold)
 {
     int counts[3] = {0};
     llmcache_error err;
-    float *vector;
-    size_t dimension;
     llmcache *cache = test_cache(NULL, "provider", "demo:", "demo-latency-ms", "0", "embedder", "local:",
                                  "threshold", threshold, "embed-timeout-ms", "60000");
-    if (llmcache_embed(cache, (const char *const[]){"x"}, 1, &vector, &dimension, &err))
+    if (test_try_embedder(cache, &err))
         cr_skip_test("%s", err.message);
-    llmcache_free(vector);
     compare_with_asks(cache, counts);
     cr_expect_geq(counts[LLMCACHE_SOURCE_SEMANTIC], 5);
     cr_expect_geq(counts[LLMCACHE_SOURCE_MODEL], 5);

@@ -2,7 +2,9 @@
  * Tuning end to end. Where cosines matter, an embedder of the test's own gives each pair the one its last word
  * stands for; where the score matters, the local encoder is used, if its model is here.
  */
+#include "report_reader.h"
 #include "test_cache.h"
+#include "test_vectors.h"
 
 #include <criterion/criterion.h>
 #include <llmcache/tune.h>
@@ -21,8 +23,7 @@ static uint64_t state = 1;
 
 static double uniform(void)
 {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(state >> 11) / 9007199254740992.0;
+    return test_uniform(&state);
 }
 
 /* ---- An embedder whose cosines are known ----------------------------------------------------------- */
@@ -112,22 +113,6 @@ static json_t *tuned(llmcache *cache, size_t count, const llmcache_tune_options 
     return report;
 }
 
-static double number(const json_t *object, const char *name, const char *inner)
-{
-    const json_t *value = json_object_get(object, name);
-    return json_number_value(inner ? json_object_get(value, inner) : value);
-}
-
-static const json_t *part_of(const json_t *report, const char *name)
-{
-    size_t i;
-    json_t *part;
-    json_array_foreach(json_object_get(report, "parts"), i, part)
-        if (strcmp(json_string_value(json_object_get(part, "part")), name) == 0)
-            return part;
-    return NULL;
-}
-
 /* ---- The threshold --------------------------------------------------------------------------------- */
 
 typedef struct tally {
@@ -153,14 +138,14 @@ Test(tune, finds_the_cosine_from_which_answers_are_right)
 {
     known_pairs(MANY);
     llmcache *cache = known_cosines("0");
-    const json_t *report = tuned(cache, MANY, NULL), *part = part_of(report, "all");
+    const json_t *report = tuned(cache, MANY, NULL), *part = test_tune_part(report, "all");
     cr_expect_str_eq(json_string_value(json_object_get(report, "decides")), "similarity");
     cr_expect(json_is_true(json_object_get(report, "met")));
-    cr_expect_eq(number(part, "current", NULL), 0.8);
-    double threshold = number(part, "chosen", "threshold");
+    cr_expect_eq(test_tune_number(part, "current", NULL), 0.8);
+    double threshold = test_tune_number(part, "chosen", "threshold");
     cr_expect(threshold > 0.88 && threshold < 0.93, "%g", threshold);
-    cr_expect_leq(number(part, "limit", NULL), 0.01);
-    cr_expect_eq(number(part, "choosing", NULL) + number(part, "confirming", NULL), MANY);
+    cr_expect_leq(test_tune_number(part, "limit", NULL), 0.01);
+    cr_expect_eq(test_tune_number(part, "choosing", NULL) + test_tune_number(part, "confirming", NULL), MANY);
     cr_expect_geq(json_array_size(json_object_get(part, "curve")), 20);
     const char *set = json_string_value(json_object_get(json_object_get(report, "settings"), "threshold"));
     cr_assert_not_null(set);
@@ -191,15 +176,15 @@ Test(tune, says_how_many_labels_are_missing)
     for (size_t i = 0; i < 200; i++)
         list[i].label = 1;
     llmcache *cache = known_cosines("0");
-    const json_t *report = tuned(cache, 200, NULL), *part = part_of(report, "all");
+    const json_t *report = tuned(cache, 200, NULL), *part = test_tune_part(report, "all");
     cr_expect(json_is_false(json_object_get(report, "met")));
-    cr_expect_eq(number(part, "missing", "hits_needed"), 299);
-    double labels = number(part, "missing", "labels");
+    cr_expect_eq(test_tune_number(part, "missing", "hits_needed"), 299);
+    double labels = test_tune_number(part, "missing", "labels");
     cr_expect(labels > 350 && labels < 500, "%g", labels);
     cr_expect_eq(json_object_size(json_object_get(report, "settings")), 0);
     for (size_t i = 0; i < 200; i++)
         list[i].label = i % 3 == 0;
-    part = part_of(tuned(cache, 200, NULL), "all");
+    part = test_tune_part(tuned(cache, 200, NULL), "all");
     cr_expect(json_is_null(json_object_get(json_object_get(part, "missing"), "labels")));
     llmcache_close(cache);
 }
@@ -282,13 +267,10 @@ static const char *poor_numbers(void)
 static llmcache *local(const char *weights)
 {
     llmcache_error err;
-    float *vector;
-    size_t size;
     llmcache *cache = test_cache(NULL, "provider", "demo:", "embedder", "local:", "embed-timeout-ms", "60000",
                                  "score-weights", weights);
-    if (llmcache_embed(cache, (const char *const[]){"x"}, 1, &vector, &size, &err))
+    if (test_try_embedder(cache, &err))
         cr_skip_test("%s", err.message);
-    llmcache_free(vector);
     return cache;
 }
 
@@ -298,20 +280,21 @@ Test(tune, refitted_numbers_are_taken_when_they_are_better)
     llmcache *cache = local(poor_numbers());
     tally before = judged(cache, count);
     llmcache_tune_options options = {.struct_size = sizeof options, .max_wrong = 0.2, .refit = 1};
-    const json_t *report = tuned(cache, count, &options), *part = part_of(report, "en");
+    const json_t *report = tuned(cache, count, &options), *part = test_tune_part(report, "en");
     const json_t *refit = json_object_get(part, "refit");
     const char *refit_state = json_string_value(json_object_get(refit, "state"));
     llmcache_close(cache);
     if (strcmp(refit_state, "few-labels") == 0)
         cr_assert_fail("%zu pairs are too few", count);
-    cr_assert_str_eq(refit_state, "better", "%s", test_format("%.0f labels", number(part, "labels", NULL)));
-    cr_expect_gt(number(refit, "gain_low", NULL), 0);
-    cr_expect_gt(number(refit, "true_served_after", "rate"), number(refit, "true_served_before", "rate"));
-    cr_expect_eq(number(part, "confidence", NULL), 0.975, "two sets of numbers share the risk");
+    cr_assert_str_eq(refit_state, "better", "%s", test_format("%.0f labels", test_tune_number(part, "labels", NULL)));
+    cr_expect_gt(test_tune_number(refit, "gain_low", NULL), 0);
+    cr_expect_gt(test_tune_number(refit, "true_served_after", "rate"),
+                 test_tune_number(refit, "true_served_before", "rate"));
+    cr_expect_eq(test_tune_number(part, "confidence", NULL), 0.975, "two sets of numbers share the risk");
     const json_t *file = json_object_get(report, "score_weights");
     const json_t *row = json_object_get(json_object_get(file, "languages"), "en");
     cr_assert(json_is_object(row));
-    cr_expect_gt(number(row, "weights", "leftover"), 0);
+    cr_expect_gt(test_tune_number(row, "weights", "leftover"), 0);
 
     const char *path = test_format("%s/fitted.json", test_folder());
     char *text = json_dumps(file, 0);
@@ -330,10 +313,10 @@ Test(tune, a_refit_needs_labels)
     llmcache *cache = local("");
     llmcache_tune_options options = {.struct_size = sizeof options, .refit = 1};
     const json_t *report = tuned(cache, count < 60 ? count : 60, &options);
-    const json_t *refit = json_object_get(part_of(report, "en"), "refit");
+    const json_t *refit = json_object_get(test_tune_part(report, "en"), "refit");
     cr_expect_str_eq(json_string_value(json_object_get(refit, "state")), "few-labels");
     cr_expect(json_is_null(json_object_get(report, "score_weights")));
-    cr_expect_eq(number(part_of(report, "zh"), "labels", NULL), 0);
+    cr_expect_eq(test_tune_number(test_tune_part(report, "zh"), "labels", NULL), 0);
     llmcache_close(cache);
 }
 

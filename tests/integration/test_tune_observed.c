@@ -2,7 +2,9 @@
  * Tuning by what the store has observed, with invented observations: their features are drawn, and their labels follow
  * a score that is known. Where the score decides, the local encoder has to be here.
  */
+#include "report_reader.h"
 #include "test_cache.h"
+#include "test_vectors.h"
 
 #include <criterion/criterion.h>
 #include <llmcache/observe.h>
@@ -29,8 +31,7 @@ static uint64_t state = 1;
 
 static double uniform(void)
 {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(state >> 11) / 9007199254740992.0;
+    return test_uniform(&state);
 }
 
 static const char *store(void)
@@ -48,13 +49,10 @@ static const char *beside(const char *name)
 static llmcache *local(const char *weights)
 {
     llmcache_error err;
-    float *vector;
-    size_t size;
     llmcache *cache = test_cache(NULL, "provider", "demo:", "embedder", "local:", "embed-timeout-ms", "60000",
                                  "store", store(), "observation-text", "no", "score-weights", weights);
-    if (llmcache_embed(cache, (const char *const[]){"x"}, 1, &vector, &size, &err))
+    if (test_try_embedder(cache, &err))
         cr_skip_test("%s", err.message);
-    llmcache_free(vector);
     return cache;
 }
 
@@ -116,25 +114,9 @@ static json_t *tuned(llmcache *cache, const char *space, llmcache_tune_options o
     return report;
 }
 
-static double number(const json_t *object, const char *name, const char *inner)
-{
-    const json_t *value = json_object_get(object, name);
-    return json_number_value(inner ? json_object_get(value, inner) : value);
-}
-
-static const json_t *part_of(const json_t *report, const char *name)
-{
-    size_t i;
-    json_t *part;
-    json_array_foreach(json_object_get(report, "parts"), i, part)
-        if (strcmp(json_string_value(json_object_get(part, "part")), name) == 0)
-            return part;
-    return NULL;
-}
-
 static const char *state_of(const json_t *report)
 {
-    const json_t *refit = json_object_get(part_of(report, "en"), "refit");
+    const json_t *refit = json_object_get(test_tune_part(report, "en"), "refit");
     return json_string_value(json_object_get(refit, "state"));
 }
 
@@ -145,14 +127,14 @@ Test(tune_observed, a_refit_by_features_is_better_than_bad_numbers)
     invent(cache, "person", 100, LLMCACHE_BY_FEEDBACK, BY_SCORE);
     json_t *report = tuned(cache, NULL, (llmcache_tune_options){.max_wrong = 0.1});
     const json_t *observed = json_object_get(report, "observed"), *refit;
-    cr_expect_eq(number(observed, "judged", NULL), MANY + 100);
-    cr_expect_eq(number(observed, "by_features", NULL), MANY + 100);
-    cr_expect_eq(number(part_of(report, "en"), "counting", NULL), MANY + 100);
+    cr_expect_eq(test_tune_number(observed, "judged", NULL), MANY + 100);
+    cr_expect_eq(test_tune_number(observed, "by_features", NULL), MANY + 100);
+    cr_expect_eq(test_tune_number(test_tune_part(report, "en"), "counting", NULL), MANY + 100);
     cr_assert_str_eq(state_of(report), "better");
-    refit = json_object_get(part_of(report, "en"), "refit");
-    cr_expect_gt(number(refit, "gain_low", NULL), 0);
-    cr_expect_eq(number(refit, "sources", NULL), 2, "an intercept for each kind of observer");
-    cr_expect_gt(number(refit, "after", "leftover"), 5);
+    refit = json_object_get(test_tune_part(report, "en"), "refit");
+    cr_expect_gt(test_tune_number(refit, "gain_low", NULL), 0);
+    cr_expect_eq(test_tune_number(refit, "sources", NULL), 2, "an intercept for each kind of observer");
+    cr_expect_gt(test_tune_number(refit, "after", "leftover"), 5);
     cr_expect_gt(json_number_value(json_object_get(
                      json_object_get(json_object_get(refit, "taken"), "hits"), "count")), 0);
     cr_expect(json_equal(report, tuned(cache, NULL, (llmcache_tune_options){.max_wrong = 0.1})));
@@ -165,14 +147,14 @@ Test(tune_observed, words_are_picked_by_source_namespace_and_language)
     invent(cache, "judge", 60, LLMCACHE_BY_JUDGE, BY_SCORE);
     invent(cache, "judge", 10, LLMCACHE_BY_FEEDBACK, BY_SCORE); /* of the same pairs */
     json_t *report = tuned(cache, NULL, (llmcache_tune_options){.min_labels = 1});
-    cr_expect_eq(number(report, "labelled", NULL), 60);
-    cr_expect_eq(number(json_object_get(report, "observed"), "outvoted", NULL), 10);
+    cr_expect_eq(test_tune_number(report, "labelled", NULL), 60);
+    cr_expect_eq(test_tune_number(json_object_get(report, "observed"), "outvoted", NULL), 10);
     report = tuned(cache, NULL, (llmcache_tune_options){.observers = 1u << LLMCACHE_BY_JUDGE});
-    cr_expect_eq(number(report, "labelled", NULL), 50);
+    cr_expect_eq(test_tune_number(report, "labelled", NULL), 50);
     report = tuned(cache, "another", (llmcache_tune_options){.min_labels = 1});
-    cr_expect_eq(number(report, "labelled", NULL), 0);
+    cr_expect_eq(test_tune_number(report, "labelled", NULL), 0);
     report = tuned(cache, NULL, (llmcache_tune_options){.language = "zh"});
-    cr_expect_eq(number(report, "labelled", NULL), 0);
+    cr_expect_eq(test_tune_number(report, "labelled", NULL), 0);
     llmcache_tune_options options = {.struct_size = sizeof options, .language = "de"};
     char *text;
     cr_expect_eq(llmcache_tune_observations(cache, NULL, &options, &text, NULL), LLMCACHE_INVALID);
@@ -202,13 +184,13 @@ Test(tune_observed, texts_are_judged_anew_and_wrong_ones_count)
                      i % 4 ? LLMCACHE_RIGHT : LLMCACHE_WRONG);
     observe_text(cache, " ", "how do i clean it", LLMCACHE_WRONG);
     json_t *report = tuned(cache, NULL, (llmcache_tune_options){.min_labels = 10});
-    const json_t *observed = json_object_get(report, "observed"), *part = part_of(report, "all");
-    cr_expect_eq(number(observed, "by_text", NULL), 40);
-    cr_expect_eq(number(observed, "unreadable", NULL), 1, "what cannot be asked ends nothing");
-    cr_expect_eq(number(report, "labelled", NULL), 40);
-    cr_expect_eq(number(report, "stopped", NULL), 0, "that somebody said so is no rule's word here");
-    cr_expect_eq(number(part, "counting", NULL), 40);
-    cr_expect_eq(number(part, "labels_missing", NULL), 0);
+    const json_t *observed = json_object_get(report, "observed"), *part = test_tune_part(report, "all");
+    cr_expect_eq(test_tune_number(observed, "by_text", NULL), 40);
+    cr_expect_eq(test_tune_number(observed, "unreadable", NULL), 1, "what cannot be asked ends nothing");
+    cr_expect_eq(test_tune_number(report, "labelled", NULL), 40);
+    cr_expect_eq(test_tune_number(report, "stopped", NULL), 0, "that somebody said so is no rule's word here");
+    cr_expect_eq(test_tune_number(part, "counting", NULL), 40);
+    cr_expect_eq(test_tune_number(part, "labels_missing", NULL), 0);
     llmcache_close(cache);
 }
 
@@ -275,9 +257,9 @@ Test(tune_observed, without_a_file_the_numbers_in_force_are_what_undo_goes_back_
     cr_expect_eq(tune("", "--undo").status, 0, "beside the store");
     const json_t *file = test_json(test_read_file(path, NULL));
     const json_t *row = json_object_get(json_object_get(file, "languages"), "en");
-    cr_expect_eq(number(row, "weights", "cos"), 20);
-    cr_expect_eq(number(row, "bias", NULL), -19);
-    cr_expect_eq(number(row, "threshold", NULL), 0.8);
+    cr_expect_eq(test_tune_number(row, "weights", "cos"), 20);
+    cr_expect_eq(test_tune_number(row, "bias", NULL), -19);
+    cr_expect_eq(test_tune_number(row, "threshold", NULL), 0.8);
     llmcache_close(local(path));
 }
 
@@ -301,7 +283,7 @@ Test(tune_observed, too_few_labels_are_refused)
     cr_expect_not_null(strstr(few.out, "300 count, 200 more are needed"), "%s", few.out);
     cr_expect_str_eq(test_read_file(path, NULL), before);
     const json_t *report = test_json(tune(path, "--from-observations", "--json", "--min-labels=1000").out);
-    cr_expect_eq(number(part_of(report, "en"), "labels_missing", NULL), 700);
+    cr_expect_eq(test_tune_number(test_tune_part(report, "en"), "labels_missing", NULL), 700);
     cr_expect_str_eq(state_of(report), "few-labels");
 }
 

@@ -12,6 +12,12 @@ uint64_t test_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
+double test_uniform(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(*state >> 11) / 9007199254740992.0;
+}
+
 void test_digest(uint64_t number, unsigned char digest[32])
 {
     for (int i = 0; i < 4; i++) {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 uint64_t test_random(uint64_t *state); /* SplitMix64 */
+double test_uniform(uint64_t *state);  /* from 0, below 1 */
 void test_digest(uint64_t number, unsigned char digest[32]);
 
 /* Of unit length, in any direction. */

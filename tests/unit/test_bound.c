@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "decide/bound.h"
 #include "decide/interval.h"
+#include "test_vectors.h"
 
 #include <criterion/criterion.h>
 #include <llmcache/llmcache.h>
@@ -16,8 +17,7 @@ static uint64_t state;
 
 static double uniform(void)
 {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(state >> 11) / 9007199254740992.0;
+    return test_uniform(&state);
 }
 
 /* ---- Halves -------------------------------------------------------------------------------------- */

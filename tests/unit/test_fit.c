@@ -3,6 +3,7 @@
 #include "decide/fit.h"
 #include "decide/score.h"
 #include "decide/weights.h"
+#include "test_vectors.h"
 
 #include <criterion/criterion.h>
 #include <llmcache/llmcache.h>
@@ -13,8 +14,7 @@ static uint64_t state;
 
 static double uniform(void)
 {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(state >> 11) / 9007199254740992.0;
+    return test_uniform(&state);
 }
 
 /* Candidates such as a search finds, labelled by chance as `numbers` have it; `shift` moves the odds of each

@@ -1,6 +1,7 @@
 /* Two scores over the same pairs. */
 #include "base/memory.h"
 #include "decide/paired.h"
+#include "test_vectors.h"
 
 #include <criterion/criterion.h>
 #include <llmcache/llmcache.h>
@@ -12,8 +13,7 @@ static uint64_t state = 5;
 
 static double uniform(void)
 {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(state >> 11) / 9007199254740992.0;
+    return test_uniform(&state);
 }
 
 /* `told` of a score: how far true pairs stand above false ones. */
