@@ -7,10 +7,11 @@
  *     LLMCACHE_KEPT_SECONDS=600 LLMCACHE_KEPT_SEED=7 build/tests/fault-kept-true-redis
  *
  * Two things must hold however slow the machine is. Once a server was seen to have taken in a change, it serves nothing
- * that was removed before. And nothing is served that was gone for more than a second when it was asked for: a server
- * believes its memory for a second from the last word of its store, by its own clock, so no load can make that
- * longer. (Whoever shares a look-up that is under way gets what it finds, hence the slack.) The seed decides what
- * the clients do and what goes wrong; threads decide the rest. One line of JSON says how late it was.
+ * that was removed before; what it hears of wrong pairs it takes in a little later, within the second. And nothing is
+ * served that was gone for more than a second when it was asked for: a server believes its memory for a second from the
+ * last word of its store, by its own clock, so no load can make that longer. (Whoever shares a look-up that is under way
+ * gets what it finds, hence the slack.) The seed decides what the clients do and what goes wrong; threads decide the
+ * rest. One line of JSON says how late it was.
  *
  * With LLMCACHE_KEPT_CALM=1 nothing goes wrong, one client asks and no relay is in the way: what lateness is made of.
  */
