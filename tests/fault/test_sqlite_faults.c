@@ -82,8 +82,11 @@ static int get(lc_store *store, uint64_t number, int64_t deadline, llmcache_erro
 
 static int has(lc_store *store, uint64_t number)
 {
-    llmcache_error err;
-    return get(store, number, WAIT, &err) == 0;
+    llmcache_error err = {0};
+    int code = get(store, number, WAIT, &err);
+    if (code)
+        fprintf(stderr, "not there: %s\n", err.message);
+    return code == 0;
 }
 
 /* Does the store take and give again, in a while? Uses numbers from `number` on. */
@@ -425,14 +428,28 @@ static void expect_refusal(const char *path, const char *sql, const char *word)
     lc_store_close(&store);
 }
 
+static int version_of(const char *path)
+{
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &statement, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
+    int version = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return version;
+}
+
 Test(sqlite_faults, the_file_of_a_newer_version_is_left_alone)
 {
     const char *path = new_path();
     fill_file(path, 1);
+    int ours = version_of(path);
     expect_refusal(path, "PRAGMA user_version=99", "newer llmcache");
     sqlite3 *db;
     sqlite3_open(path, &db);
-    cr_assert_eq(sqlite3_exec(db, "PRAGMA user_version=4", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, test_format("PRAGMA user_version=%d", ours), NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     lc_store store = open_at(path);
     cr_assert(has(&store, 0), "it was not touched");
