@@ -172,7 +172,29 @@ static int fill_in(const llmcache *cache, const lc_observation *given, lc_observ
     return 0;
 }
 
-static int take_in(llmcache *cache, const lc_observation *given, lc_entry **entry, llmcache_error *err)
+/* From before its word counts until it is in the store or waits for it: who reads the store anew meanwhile must know of it. */
+static void take_in_hand(lc_observations *observations, lc_in_hand *hand, lc_entry *entry)
+{
+    pthread_mutex_lock(&observations->lock);
+    *hand = (lc_in_hand){observations->in_hand, lc_entry_ref(entry)};
+    observations->in_hand = hand;
+    pthread_mutex_unlock(&observations->lock);
+}
+
+static void let_go(lc_observations *observations, lc_in_hand *hand)
+{
+    pthread_mutex_lock(&observations->lock);
+    lc_in_hand **link = &observations->in_hand;
+    while (*link != hand)
+        link = &(*link)->next;
+    *link = hand->next;
+    pthread_mutex_unlock(&observations->lock);
+    lc_entry_unref(hand->entry);
+}
+
+/* To be let go by the caller when it is 0. */
+static int take_in(llmcache *cache, const lc_observation *given, lc_in_hand *hand, lc_entry **entry,
+                   llmcache_error *err)
 {
     lc_observation o;
     int code = fill_in(cache, given, &o, err);
@@ -181,6 +203,7 @@ static int take_in(llmcache *cache, const lc_observation *given, lc_entry **entr
     *entry = lc_observation_write(&o, cache->settings.observation_text != 0);
     if (!*entry)
         return lc_fail_memory(err);
+    take_in_hand(cache->observations, hand, *entry);
     lc_observation_learn(cache, &o);
     return 0;
 }
@@ -188,15 +211,20 @@ static int take_in(llmcache *cache, const lc_observation *given, lc_entry **entr
 int lc_observe(llmcache *cache, const lc_observation *given, llmcache_error *err)
 {
     lc_entry *entry;
-    int code = take_in(cache, given, &entry, err);
-    return code ? code
-                : lc_observation_queue(cache, entry, given->verdict == LLMCACHE_UNJUDGED, err);
+    lc_in_hand hand;
+    int code = take_in(cache, given, &hand, &entry, err);
+    if (code)
+        return code;
+    code = lc_observation_queue(cache, entry, given->verdict == LLMCACHE_UNJUDGED, err);
+    let_go(cache->observations, &hand);
+    return code;
 }
 
 int lc_observe_now(llmcache *cache, const lc_observation *given, llmcache_error *err)
 {
     lc_entry *entry;
-    int code = take_in(cache, given, &entry, err);
+    lc_in_hand hand;
+    int code = take_in(cache, given, &hand, &entry, err);
     if (code)
         return code;
     /* What waits may be an older word about the same pair: it must not come last. */
@@ -207,6 +235,7 @@ int lc_observe_now(llmcache *cache, const lc_observation *given, llmcache_error 
         lc_observation_queue(cache, entry, given->verdict == LLMCACHE_UNJUDGED, NULL);
     else
         lc_entry_unref(entry);
+    let_go(cache->observations, &hand);
     return code;
 }
 

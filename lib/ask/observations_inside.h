@@ -12,6 +12,12 @@ typedef struct lc_waiting {
     int is_hit;
 } lc_waiting;
 
+/* One whose word counts here already, and is on its way to the store or to those that wait. On its writer's stack. */
+typedef struct lc_in_hand {
+    struct lc_in_hand *next;
+    lc_entry *entry;
+} lc_in_hand;
+
 #define LC_RECENT_HITS 1024
 
 /* A hit that was noted: not again for a while. */
@@ -31,6 +37,7 @@ struct lc_observations {
     pthread_mutex_t lock; /* guards all below; never held over I/O or a callback */
     lc_waiting *first, **last;
     size_t waiting, hits; /* of all, and of hits */
+    lc_in_hand *in_hand;
     int64_t pause_ms;     /* after a write that failed */
     lc_recent_hit recent[LC_RECENT_HITS];
 };

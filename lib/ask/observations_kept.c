@@ -199,26 +199,41 @@ static int read_one(void *user, const llmcache_entry *entry)
     return r->code || atomic_load(&r->cache->background.closing);
 }
 
-/* What waits to be written is known too. */
-static void read_waiting(llmcache *cache)
+/* What the store may not have yet: words that wait for it, or are on their way. */
+typedef struct words {
+    lc_entry **entries;
+    size_t count;
+} words;
+
+static int gather_words(lc_observations *observations, words *w)
 {
-    lc_observations *observations = cache->observations;
-    lc_entry *entries[64];
-    size_t at = 0, count;
-    do {
-        size_t place = 0;
-        count = 0;
-        pthread_mutex_lock(&observations->lock);
-        for (lc_waiting *w = observations->first; w && count < 64; w = w->next)
-            if (!w->is_hit && place++ >= at)
-                entries[count++] = lc_entry_ref(w->entry);
-        pthread_mutex_unlock(&observations->lock);
-        at += count;
-        for (size_t i = 0; i < count; i++) {
-            learn_entry(cache, &entries[i]->facts);
-            lc_entry_unref(entries[i]);
-        }
-    } while (count == 64);
+    pthread_mutex_lock(&observations->lock);
+    size_t room = observations->waiting - observations->hits;
+    for (lc_in_hand *hand = observations->in_hand; hand; hand = hand->next)
+        room++;
+    *w = (words){.entries = room ? lc_alloc_array(room, sizeof *w->entries) : NULL};
+    for (lc_waiting *one = observations->first; w->entries && one; one = one->next)
+        if (!one->is_hit)
+            w->entries[w->count++] = lc_entry_ref(one->entry);
+    for (lc_in_hand *hand = observations->in_hand; w->entries && hand; hand = hand->next)
+        w->entries[w->count++] = lc_entry_ref(hand->entry);
+    pthread_mutex_unlock(&observations->lock);
+    return room && !w->entries ? LLMCACHE_MEMORY : 0;
+}
+
+static int learn_words(llmcache *cache, const words *w)
+{
+    int code = 0;
+    for (size_t i = 0; i < w->count && code != LLMCACHE_MEMORY; i++)
+        code = learn_entry(cache, &w->entries[i]->facts);
+    return code == LLMCACHE_MEMORY ? code : 0;
+}
+
+static void free_words(words *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        lc_entry_unref(w->entries[i]);
+    lc_free(w->entries);
 }
 
 static int walk(llmcache *cache, const char *space, llmcache_entry_fn fn, void *user,
@@ -237,21 +252,37 @@ static int walk(llmcache *cache, const char *space, llmcache_entry_fn fn, void *
     return code;
 }
 
-int lc_observations_load(llmcache *cache)
+/* What was on its way as the reading began may get to the store behind its back; what came later is noted by itself. */
+static int read_all(llmcache *cache)
 {
     llmcache_error err;
-    lc_verdict_table *table = cache->observations->table;
+    words before, after = {0};
     reading r = {.cache = cache};
+    int code = gather_words(cache->observations, &before);
+    if (!code)
+        code = walk(cache, NULL, read_one, &r, &err);
+    code = code ? code : r.code;
+    if (!code)
+        code = learn_words(cache, &before);
+    if (!code)
+        code = gather_words(cache->observations, &after);
+    if (!code)
+        code = learn_words(cache, &after);
+    free_words(&before);
+    free_words(&after);
+    return code;
+}
+
+int lc_observations_load(llmcache *cache)
+{
+    lc_verdict_table *table = cache->observations->table;
     int code = lc_learning_refresh(cache);
     if (code < 0)
         return code;
     if (lc_verdict_table_begin(table))
         return LLMCACHE_MEMORY;
     lc_learning_loading(cache, 1);
-    code = walk(cache, NULL, read_one, &r, &err);
-    code = code ? code : r.code;
-    if (!code)
-        read_waiting(cache);
+    code = read_all(cache);
     lc_learning_loading(cache, 0);
     if (code) {
         lc_verdict_table_drop(table);
@@ -260,7 +291,6 @@ int lc_observations_load(llmcache *cache)
     lc_verdict_table_end(table);
     return 0;
 }
-
 
 int lc_observations_take_in(llmcache *cache, const char *space, const char *id)
 {

@@ -158,12 +158,18 @@ static int outweighs(const lc_known *fresh, const lc_known *old)
     return rank != was ? rank > was : fresh->time_ms >= old->time_ms;
 }
 
+/* Is it the same observation before it changed? The store is read while its successor is on the way there. */
+static int is_before(const lc_known *fresh, const lc_known *old)
+{
+    return memcmp(fresh->id, old->id, sizeof fresh->id) == 0 && fresh->time_ms < old->time_ms;
+}
+
 /* 1 when the pair is wrong now and was not. */
 static int note(lc_verdict_table *table, places *p, const lc_known *known)
 {
     lc_known *place = place_of(p, known->pair);
     int was_wrong = place && place->verdict == LLMCACHE_WRONG;
-    if (place && !outweighs(known, place))
+    if (place && (!outweighs(known, place) || (p == &table->collected && is_before(known, place))))
         return 0;
     if (!place)
         place = make_place(table, p, known);

@@ -8,6 +8,7 @@
 
 #include <criterion/criterion.h>
 #include <llmcache/observe.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ static test_mock mock;
 typedef struct side {
     llmcache_watch listener;
     llmcache *cache;
-    atomic_int gets, fail_observations, fail_walks, walks;
+    atomic_int gets, fail_observations, fail_walks, walks, noted, hold_words, held;
     char observation[LLMCACHE_ID_SIZE]; /* the last that was put */
 } side;
 
@@ -39,8 +40,13 @@ static int get(void *self, int part, const llmcache_key *key, int64_t now_ms, in
 static int put(void *self, int parts, const llmcache_entry *entry, int64_t deadline_ms, llmcache_error *err)
 {
     side *s = self;
-    if (parts == LLMCACHE_PART_OBSERVATION)
+    if (parts == LLMCACHE_PART_OBSERVATION) {
         memcpy(s->observation, entry->id, sizeof s->observation);
+        atomic_fetch_add(&s->noted, 1);
+        atomic_fetch_add(&s->held, atomic_load(&s->hold_words));
+        while (atomic_load(&s->hold_words))
+            test_nap();
+    }
     return shared.ops.put(shared.self, parts, entry, deadline_ms, err);
 }
 
@@ -228,4 +234,33 @@ Test(trust, nothing_is_matched_before_what_is_known_of_pairs_was_read)
     atomic_store(&b.fail_walks, 0);
     cr_expect(test_wait_until(matches(&b, "dos"), SOON_MS));
     cr_expect_not(matches(&b, "uno"));
+}
+
+static void *call_wrong(void *user)
+{
+    llmcache_feedback_about(a.cache, user, 0, "uno", NULL, NULL);
+    return NULL;
+}
+
+/* The store is read anew while a word is on its way there: what is read does not have it, and it counts all the same. */
+Test(trust, a_word_on_its_way_to_the_store_is_not_forgotten)
+{
+    pthread_t caller;
+    test_ask_source(a.cache, "one");
+    cr_assert(test_wait_until(matches(&a, "uno"), SOON_MS));
+    llmcache_answer *answer = test_ask(a.cache, "one", NULL);
+    cr_assert(test_wait_until(atomic_load(&a.noted) > 0, SOON_MS), "the hit is noted before the word is held");
+    atomic_store(&a.hold_words, 1);
+    cr_assert_eq(pthread_create(&caller, NULL, call_wrong, (void *)llmcache_answer_id(answer)), 0);
+    cr_assert(test_wait_until(atomic_load(&a.held) > 0, SOON_MS));
+    cr_expect_not(matches(&a, "uno"));
+    for (int i = 0; i < 2; i++) { /* the second begins when the first is over */
+        int walks = atomic_load(&a.walks);
+        a.listener.trust(a.listener.user);
+        cr_assert(test_wait_until(atomic_load(&a.walks) > walks, SOON_MS));
+    }
+    cr_expect_not(matches(&a, "uno"), "it was forgotten");
+    atomic_store(&a.hold_words, 0);
+    pthread_join(caller, NULL);
+    llmcache_answer_free(answer);
 }
