@@ -16,6 +16,7 @@ struct lc_redis_pool {
     lc_conn_pool *conns;
     int bearable;    /* this many times in a row too late, and it counts as lost; 0 is 1 */
     atomic_int late; /* times in a row */
+    atomic_uint_least64_t breaks; /* connections that broke */
 };
 
 /* ---- Connections -------------------------------------------------------------------------------- */
@@ -55,6 +56,7 @@ static int send_anew(lc_redis_pool *pool, lc_redis_call *call, llmcache_error *e
         lc_conn_pool_drop_idle(pool->conns);
     call->kept = 0;
     do {
+        atomic_fetch_add(&pool->breaks, call->conn != NULL);
         lc_redis_disconnect(call->conn);
         call->conn = NULL;
         rc = lc_redis_pool_connect(pool, call->until_ms, -1, &call->conn, err);
@@ -95,6 +97,7 @@ static int fail_call(lc_redis_pool *pool, lc_redis_call *call, int rc, const llm
         return rc;
     if (rc == LLMCACHE_TIMEOUT && atomic_fetch_add(&pool->late, 1) + 1 < pool->bearable)
         return rc;
+    atomic_fetch_add(&pool->breaks, 1);
     lc_conn_pool_lose(pool->conns, err);
     if (pool->sentinel)
         lc_redis_sentinel_doubt(pool->sentinel);
@@ -142,6 +145,11 @@ int lc_redis_pool_exchange(lc_redis_pool *pool, const lc_redis_batch *batch, int
     memset(replies, 0, batch->count * sizeof *replies);
     int rc = lc_redis_pool_begin(pool, batch, until_ms, &call, err);
     return rc ? rc : lc_redis_pool_finish(pool, &call, replies, err);
+}
+
+uint64_t lc_redis_pool_breaks(lc_redis_pool *pool)
+{
+    return atomic_load(&pool->breaks);
 }
 
 /* ---- Life --------------------------------------------------------------------------------------- */

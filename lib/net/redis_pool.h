@@ -30,6 +30,9 @@ void lc_redis_pool_cancel(lc_redis_pool *pool);
 int lc_redis_pool_exchange(lc_redis_pool *pool, const lc_redis_batch *batch, int64_t until_ms,
                            redisReply **replies, llmcache_error *err);
 
+/* Rises with every connection that broke: while it stays, all was asked of one and the same run of the server. */
+uint64_t lc_redis_pool_breaks(lc_redis_pool *pool);
+
 /*
  * The same in two steps, so that several servers can be asked at once: each 0 of lc_redis_pool_begin is answered by one
  * lc_redis_pool_finish. The batch is borrowed until then.

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define PAGE_HINT "256"
+enum { TRIES = 4 };
 
 typedef struct seen {
     uint64_t *table; /* 0: free */
@@ -116,10 +117,9 @@ typedef struct scan {
     void *user;
 } scan;
 
-/* All keys of one server; >0 when fn stopped it. */
-static int scan_server(void *user, lc_redis_pool *pool, llmcache_error *err)
+/* From the first page to the last; >0 when fn stopped it. */
+static int scan_once(scan *s, lc_redis_pool *pool, llmcache_error *err)
 {
-    scan *s = user;
     char cursor[24] = "0";
     int rc;
     do {
@@ -132,6 +132,21 @@ static int scan_server(void *user, lc_redis_pool *pool, llmcache_error *err)
         lc_redis_reply_free(page);
     } while (!rc && strcmp(cursor, "0") != 0);
     return rc;
+}
+
+/*
+ * All keys of one server. A server that was started anew, or another that took over, hashes its keys otherwise and gives
+ * a cursor of before another meaning: it would pass over keys and say nothing of it.
+ */
+static int scan_server(void *user, lc_redis_pool *pool, llmcache_error *err)
+{
+    for (int tries = 0; tries < TRIES; tries++) {
+        uint64_t breaks = lc_redis_pool_breaks(pool);
+        int rc = scan_once(user, pool, err);
+        if (rc || lc_redis_pool_breaks(pool) == breaks)
+            return rc;
+    }
+    return lc_fail(err, LLMCACHE_NETWORK, "%s broke off too often to be read whole", lc_redis_pool_name(pool));
 }
 
 int lc_redis_scan(const lc_redis_route *route, const char *pattern, int64_t until_ms,

@@ -114,6 +114,36 @@ static void expect_known_as_lost(void)
     cr_assert_not_null(strstr(stats.detail, "127.0.0.1"), "%s", stats.detail);
 }
 
+/* ---- A walk --------------------------------------------------------------------------------------- */
+
+static int seen;
+
+static int restart_at_first(void *user, const llmcache_entry *found)
+{
+    if (!seen++)
+        test_redis_restart(&redis);
+    return 0;
+}
+
+/* The one started anew hashes its keys otherwise: a cursor of before would pass over some. */
+Test(redis_outage, a_walk_passes_over_nothing_when_the_server_is_started_anew)
+{
+    enum { ENTRIES = 1500 };
+    llmcache_error err;
+    int rc = -1;
+    for (int i = 2; i <= ENTRIES; i++)
+        cr_assert_eq(put_entry_in(&store, numbered_entry("default", i), PATIENT_MS, &err), 0, "%s", err.message);
+    for (int i = 0; i < 10 && rc; i++) {
+        seen = 0;
+        rc = store.ops.each(store.self, LLMCACHE_PART_PROMPT, NULL, 0, restart_at_first, NULL, NULL, &err);
+        expect_back();
+    }
+    cr_assert_eq(rc, 0, "%s", err.message);
+    cr_assert_eq(seen, ENTRIES);
+}
+
+/* ---- The server goes -------------------------------------------------------------------------------- */
+
 Test(redis_outage, stopped_and_started)
 {
     test_redis_kill(&redis);
