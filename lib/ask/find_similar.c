@@ -102,25 +102,34 @@ static int embed_question(lc_job *job)
     return code == 0;
 }
 
-int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fingerprint[32],
-                    int64_t now_ms, lc_entry **entry, llmcache_error *err)
+/*
+ * An exact entry in memory is no proof that the record of an index that may be behind is still there. Once the store has
+ * been seen to have it, the entry stands for both: whatever removes the record, or makes it uncertain that this would
+ * be heard of, takes the entry out of memory.
+ */
+static int stands_for_record(llmcache *cache, const lc_entry *entry)
+{
+    return !atomic_load_explicit(&cache->background.doubtful, memory_order_relaxed) ||
+           atomic_load_explicit(&entry->recorded, memory_order_relaxed);
+}
+
+static lc_entry *in_memory(llmcache *cache, const unsigned char fingerprint[32], int64_t now_ms)
 {
     lc_memory_hit hit;
-    llmcache_key key = {.space = space};
-    /* An exact entry in memory is no proof that the record of an index that may be behind is still there. */
-    if (!atomic_load_explicit(&cache->background.doubtful, memory_order_relaxed) &&
-        lc_memory_cache_find(cache->memory, fingerprint, now_ms, &hit)) {
-        if (!hit.semantic) {
-            *entry = hit.entry;
-            return 0;
-        }
-        lc_entry_unref(hit.entry);
-    }
-    memcpy(key.fingerprint, fingerprint, sizeof key.fingerprint);
-    *entry = NULL;
+    if (!lc_memory_cache_find(cache->memory, fingerprint, now_ms, &hit))
+        return NULL;
+    if (!hit.semantic)
+        return hit.entry;
+    lc_entry_unref(hit.entry);
+    return NULL;
+}
+
+static int record_in_store(llmcache *cache, const llmcache_key *key, int64_t now_ms, lc_entry **entry,
+                           llmcache_error *err)
+{
     llmcache_error room;
     int64_t start_us = lc_mono_us();
-    int code = cache->store.ops.get(cache->store.self, LLMCACHE_PART_EMBED, &key, now_ms,
+    int code = cache->store.ops.get(cache->store.self, LLMCACHE_PART_EMBED, key, now_ms,
                                     cache->settings.store_timeout_ms, lc_copy_entry, entry,
                                     lc_error_or(err, &room));
     lc_count_step(&cache->counts, LC_STEP_STORE_GET, lc_mono_us() - start_us);
@@ -128,6 +137,28 @@ int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fing
         code = lc_fail_memory(err);
     if (code && code != LLMCACHE_NOT_FOUND)
         lc_count_add(&cache->counts.store_errors, 1);
+    return code;
+}
+
+int lc_fetch_record(llmcache *cache, const char *space, const unsigned char fingerprint[32],
+                    int64_t now_ms, lc_entry **entry, llmcache_error *err)
+{
+    llmcache_key key = {.space = space};
+    lc_entry *known = in_memory(cache, fingerprint, now_ms);
+    *entry = known;
+    if (known && stands_for_record(cache, known))
+        return 0;
+    memcpy(key.fingerprint, fingerprint, sizeof key.fingerprint);
+    *entry = NULL;
+    int code = record_in_store(cache, &key, now_ms, entry, err);
+    /* The one in memory, so that the wording can lead there from now on. */
+    if (!code && known && known->facts.created_ms == (*entry)->facts.created_ms) {
+        atomic_store_explicit(&known->recorded, 1, memory_order_relaxed);
+        lc_entry_unref(*entry);
+        *entry = known;
+        return 0;
+    }
+    lc_entry_unref(known);
     return code;
 }
 

@@ -19,6 +19,7 @@ typedef struct lc_entry {
     atomic_int dead;
     int64_t expires_ms;           /* as in facts */
     size_t bytes;                 /* what this allocation takes, renderings not included */
+    atomic_int recorded;          /* its record was seen in the store while it stood in memory; only rises */
     _Atomic(char *) rendering[2]; /* replayed streams, made at first need: [0] without, [1] with usage */
     size_t rendering_size[2];     /* valid once the rendering was seen */
     llmcache_entry facts;         /* vector NULL, unless made by lc_entry_new_record */

@@ -21,7 +21,7 @@ static test_mock mock;
 typedef struct side {
     llmcache_watch listener;
     llmcache *cache;
-    atomic_int gets, fail_observations, fail_walks, walks, noted, hold_words, held;
+    atomic_int gets, records, fail_observations, fail_walks, walks, noted, hold_words, held;
     char observation[LLMCACHE_ID_SIZE]; /* the last that was put */
 } side;
 
@@ -34,6 +34,7 @@ static int get(void *self, int part, const llmcache_key *key, int64_t now_ms, in
     if (part == LLMCACHE_PART_OBSERVATION && atomic_exchange(&s->fail_observations, 0))
         return llmcache_error_set(err, LLMCACHE_TIMEOUT, "not now");
     atomic_fetch_add(&s->gets, part == LLMCACHE_PART_PROMPT);
+    atomic_fetch_add(&s->records, part == LLMCACHE_PART_EMBED);
     return shared.ops.get(shared.self, part, key, now_ms, deadline_ms, fn, user, err);
 }
 
@@ -105,7 +106,7 @@ static void start(void)
     static const lc_store_options options = {.max_bytes = 4 << 20};
     llmcache_error err;
     mock_start(&mock);
-    mock_behave(&mock, "{'pairs': [['one', 'uno', 0.99], ['two', 'dos', 0.99], ['three', 'tres', 0.99]]}");
+    mock_behave(&mock, "{'pairs': [['one', 'uno', 0.99], ['one', 'Uno', 0.99], ['two', 'dos', 0.99], ['three', 'tres', 0.99]]}");
     cr_assert_eq(lc_store_open_memory(&options, &shared, &err), 0);
     open_side(&a);
 }
@@ -263,4 +264,59 @@ Test(trust, a_word_on_its_way_to_the_store_is_not_forgotten)
     atomic_store(&a.hold_words, 0);
     pthread_join(caller, NULL);
     llmcache_answer_free(answer);
+}
+
+/* ---- After a lost link ----------------------------------------------------------------------- */
+
+/* Its answer is in memory, and changes went unheard before. */
+static void lose_word(side *s, const char *question)
+{
+    cr_assert_str_eq(test_ask_source(s->cache, question), "model");
+    s->listener.distrust(s->listener.user);
+    s->listener.trust(s->listener.user);
+    say_current(s, AHEAD);
+    cr_assert_str_eq(test_ask_source(s->cache, question), "exact");
+}
+
+Test(trust, a_record_is_looked_up_once_after_a_lost_link)
+{
+    lose_word(&a, "one");
+    cr_assert(test_wait_until(matches(&a, "uno"), SOON_MS));
+    int before = atomic_load(&a.records);
+    cr_expect(matches(&a, "uno"), "its bytes are known now");
+    cr_expect(matches(&a, "Uno"), "and the record, whatever the wording");
+    cr_expect_eq(atomic_load(&a.records), before);
+}
+
+/* Of an answer only the record was removed, while nobody heard of it: the index still has it, memory the answer. */
+Test(trust, a_record_removed_unheard_is_not_served)
+{
+    open_side(&b);
+    lose_word(&a, "one");
+    cr_assert(test_wait_until(matches(&a, "uno"), SOON_MS));
+    a.listener.distrust(a.listener.user);
+    llmcache_filter records = {.struct_size = sizeof records, .records = LLMCACHE_PART_EMBED};
+    uint64_t removed = 0;
+    cr_assert_eq(llmcache_purge(b.cache, &records, &removed, NULL), 0);
+    cr_assert_eq(removed, 1);
+    a.listener.trust(a.listener.user);
+    say_current(&a, AHEAD);
+    cr_assert_str_eq(test_ask_source(a.cache, "one"), "exact");
+    cr_expect_not(matches(&a, "uno"));
+    cr_expect_not(matches(&a, "Uno"));
+}
+
+/* It was seen in the store, and its removal is told of. */
+Test(trust, a_record_that_was_seen_and_then_removed_is_not_served)
+{
+    open_side(&b);
+    lose_word(&a, "one");
+    cr_assert(test_wait_until(matches(&a, "uno"), SOON_MS));
+    llmcache_filter records = {.struct_size = sizeof records, .records = LLMCACHE_PART_EMBED};
+    llmcache_answer *answer = test_ask(a.cache, "one", NULL);
+    cr_assert_eq(llmcache_purge(b.cache, &records, NULL, NULL), 0);
+    a.listener.changed(a.listener.user, LLMCACHE_PART_EMBED, "default", llmcache_answer_id(answer));
+    llmcache_answer_free(answer);
+    cr_assert_str_eq(test_ask_source(a.cache, "one"), "exact");
+    cr_expect_not(matches(&a, "uno"));
 }
