@@ -17,6 +17,7 @@ typedef struct walk {
     int64_t until_ms;
     lc_buffer before, after; /* each node's slots */
     lc_buffer *slots;        /* one of the two, for note_slots */
+    int deposed;             /* a node serves nothing any more: another took over */
 } walk;
 
 static int64_t until_of(const walk *w)
@@ -37,6 +38,7 @@ static int note_slots(void *user, lc_redis_node *node, llmcache_error *err)
     if (rc)
         return rc;
     lc_redis_word own = lc_redis_own_slots(reply);
+    w->deposed |= !own.size && reply->str && strstr(reply->str, "myself");
     lc_buffer_format(w->slots, "%s:%d ", node->address.host, node->address.port);
     lc_buffer_add(w->slots, own.bytes, own.size);
     lc_buffer_byte(w->slots, '\n');
@@ -60,13 +62,14 @@ static int note_all(lc_redis_cluster *cluster, walk *w, lc_buffer *slots, llmcac
 /* Did all stay where they were, with none on its way? */
 static int stood_still(const walk *w)
 {
-    return w->before.size == w->after.size && memcmp(w->before.data, w->after.data, w->after.size) == 0 &&
+    return !w->deposed && w->before.size == w->after.size && memcmp(w->before.data, w->after.data, w->after.size) == 0 &&
            !memchr(w->after.data, '[', w->after.size);
 }
 
 /*
  * A key that moves from a node not yet visited to one that was is missed. It moves once, so that the next walk
- * meets it; a third is for slots that moved all the while.
+ * meets it; a third is for slots that moved all the while. A node that was deposed since the nodes were last asked for
+ * may lack what the other one has taken.
  */
 int lc_redis_cluster_visit(lc_redis_cluster *cluster, int64_t until_ms, lc_redis_visit_fn fn,
                            void *user, llmcache_error *err)
@@ -77,6 +80,7 @@ int lc_redis_cluster_visit(lc_redis_cluster *cluster, int64_t until_ms, lc_redis
     lc_buffer_init(&w.after, 0);
     int rc = lc_redis_topology_wait(cluster, until_of(&w), err);
     for (int i = 0; i < MOST_WALKS && !rc && !still; i++) {
+        w.deposed = 0;
         if (i)
             rc = lc_redis_topology_ask(cluster, until_of(&w), err);
         if (!rc)
@@ -87,6 +91,8 @@ int lc_redis_cluster_visit(lc_redis_cluster *cluster, int64_t until_ms, lc_redis
             rc = note_all(cluster, &w, &w.after, err);
         still = !rc && stood_still(&w);
     }
+    if (!rc && w.deposed)
+        rc = lc_fail(err, LLMCACHE_STORE, "which nodes of %s have its slots is not settled", cluster->seeds->name);
     lc_buffer_done(&w.before);
     lc_buffer_done(&w.after);
     return rc;

@@ -455,6 +455,69 @@ Test(redis_cluster_slots, walks_beside_moving_slots_miss_nothing)
     expect_walk();
 }
 
+static int replica_of(int home)
+{
+    for (int i = 0; i < TEST_CLUSTER_NODES; i++)
+        if (strstr(test_redis_command(&cluster.nodes[i], "INFO replication"),
+                   test_format("master_port:%d\r", cluster.nodes[home].port)))
+            return i;
+    test_give_up("a primary without a replica");
+}
+
+static void hand_over(int home, int heir)
+{
+    int done = 0;
+    for (int i = 0; i < 10 && !done; i++) { /* one that did not come off is given up after five seconds */
+        test_redis_command(&cluster.nodes[heir], "CLUSTER FAILOVER");
+        done = test_wait_until(test_redis_is_primary(&cluster.nodes[heir]), 10000);
+    }
+    cr_assert(done);
+    cr_assert(test_wait_until(!test_redis_is_primary(&cluster.nodes[home]), PATIENT_MS));
+}
+
+static int count_named(void *user, const llmcache_entry *entry)
+{
+    const llmcache_entry **named = user;
+    if (*named && memcmp((*named)->fingerprint, entry->fingerprint, sizeof entry->fingerprint) == 0)
+        *named = NULL;
+    return 0;
+}
+
+static redisReply *raw_of(int node, const llmcache_entry *entry)
+{
+    redisContext *link = test_redis_connect(&cluster.nodes[node]);
+    const char *name = prompt_key_name(entry);
+    redisReply *value = redisCommand(link, "GET %s", name), *gone = redisCommand(link, "DEL %s", name);
+    freeReplyObject(gone);
+    redisFree(link);
+    return value;
+}
+
+static void put_raw(int node, const llmcache_entry *entry, const redisReply *value)
+{
+    redisContext *link = test_redis_connect(&cluster.nodes[node]);
+    redisReply *done = redisCommand(link, "SET %s %b", prompt_key_name(entry), value->str, value->len);
+    cr_assert(done && done->type == REDIS_REPLY_STATUS);
+    freeReplyObject(done);
+    redisFree(link);
+}
+
+/* A store that has not heard yet that a primary is none any more asks it, and it has nothing of what came since. */
+Test(redis_cluster_slots, a_walk_asks_the_nodes_that_took_over)
+{
+    llmcache_error err;
+    const llmcache_entry *late = entries[0], *missing = late;
+    int home = home_of(late), heir = replica_of(home);
+    redisReply *value = raw_of(home, late);
+    test_redis_command(&cluster.nodes[home], "CONFIG SET masterauth none-is-wanted"); /* so it cannot follow */
+    hand_over(home, heir);
+    put_raw(heir, late, value);
+    freeReplyObject(value);
+    cr_assert(test_wait_until(store.ops.each(store.self, LLMCACHE_PART_PROMPT, "default", 0, count_named, &missing,
+                                             NULL, &err) == 0, PATIENT_MS), "%s", err.message);
+    cr_expect_null(missing);
+}
+
 /* ---- Hearing of changes ------------------------------------------------------------------------------ */
 
 static store_ear ear = STORE_EAR;
