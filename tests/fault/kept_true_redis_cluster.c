@@ -74,10 +74,13 @@ static void expect_whole(void)
         test_give_up("the cluster does not become whole again");
 }
 
+/* It wakes up as the primary that it was, and what it takes until it hears of the other one is lost. */
 static void resume_one(void)
 {
+    book_unsure_from(test_now_us());
     test_redis_resume(&cluster.nodes[lost]);
     expect_whole();
+    book_unsure_until(test_now_us());
 }
 
 /* How many replicas have what this primary was told; a write of this connection's own is what WAIT looks at. */
@@ -120,8 +123,19 @@ static void kill_primary(uint64_t random)
     test_redis_kill(&cluster.nodes[lost]);
 }
 
+static int has_heir(void)
+{
+    int count = 0;
+    for (int i = 0; i < TEST_CLUSTER_NODES; i++)
+        count += i != lost && test_redis_is_primary(&cluster.nodes[i]);
+    return count == TEST_CLUSTER_NODES / 2;
+}
+
+/* It has nothing of what it held: were it a primary again, all would be gone. */
 static void bring_back(void)
 {
+    if (!test_wait_until(has_heir(), TAKE_OVER_MS))
+        test_give_up("no replica takes over");
     test_redis_restart(&cluster.nodes[lost]);
     expect_whole();
 }

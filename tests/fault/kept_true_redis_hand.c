@@ -104,30 +104,51 @@ int hand_remove(const char *id, int parts)
     return !(parts & BOOK_EXACT) || (find_prompt(id, key, sizeof key) && unlink_key(key));
 }
 
+/* -1: it does not say. */
+static int is_primary(redisContext *link)
+{
+    redisReply *role = redisCommand(link, "ROLE");
+    int primary = !role || role->type != REDIS_REPLY_ARRAY ? -1 : strcmp(role->element[0]->str, "master") == 0;
+    freeReplyObject(role);
+    return primary;
+}
+
+/* A bit for each node that is a primary now; 0 when one does not say. */
+static unsigned primaries(void)
+{
+    unsigned found = 0;
+    int end;
+    for (int i = nodes_now(&end); i < end; i++) {
+        redisContext *link = link_to(i);
+        int primary = link ? is_primary(link) : -1;
+        if (link)
+            redisFree(link);
+        if (primary < 0)
+            return 0;
+        found |= (unsigned)primary << i;
+    }
+    return found;
+}
+
 static int flush(int node)
 {
     redisContext *link = link_to(node);
-    redisReply *role = link ? redisCommand(link, "ROLE") : NULL;
-    int done = 0;
-    if (role && role->type == REDIS_REPLY_ARRAY && strcmp(role->element[0]->str, "master") != 0) {
-        done = !which_node; /* it follows its primary */
-    } else if (role) {
-        redisReply *reply = redisCommand(link, "FLUSHDB");
-        done = !is_error(reply);
-        freeReplyObject(reply);
-    }
-    freeReplyObject(role);
+    redisReply *reply = link ? redisCommand(link, "FLUSHDB") : NULL;
+    int done = !is_error(reply);
+    freeReplyObject(reply);
     if (link)
         redisFree(link);
     return done;
 }
 
+/* Where a replica takes over meanwhile, neither may have been a primary when it was asked. */
 int hand_remove_all(void)
 {
-    int end, first = nodes_now(&end), all = end > first;
-    for (int i = first; i < end; i++)
-        all &= flush(i);
-    return all;
+    unsigned before = primaries(), all = before != 0;
+    for (int i = 0; i < node_count; i++)
+        if (before >> i & 1)
+            all &= (unsigned)flush(i);
+    return all && primaries() == before;
 }
 
 int hand_overwrite(const char *id, int number)
