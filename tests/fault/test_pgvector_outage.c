@@ -161,9 +161,10 @@ Test(pgvector_outage, a_crowd_searches_through_it_all)
     for (size_t i = 0; i < CROWD; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, search_on, (void *)i), 0);
     cr_assert(test_wait_until(more(&right, 100), PATIENT_MS));
-    int connections = 0; /* none for a moment, where searches on a slow machine made the index give up */
-    cr_assert(test_wait_until((connections = connections_there()) > 0, PATIENT_MS));
-    cr_expect_leq(connections, 9);
+    /* None for a moment, where searches on a slow machine made the index give up, or more: PostgreSQL shows those that were
+     * given up until it notices. */
+    int connections = 0;
+    cr_assert(test_wait_until((connections = connections_there()) > 0 && connections <= 9, PATIENT_MS), "%d", connections);
     for (int round = 0; round < 2; round++) {
         int before = atomic_load(&failed);
         round ? test_postgres_kill(&server) : test_postgres_pause(&server);

@@ -70,27 +70,38 @@ static void *ask(void *argument)
     return NULL;
 }
 
-/* Is every other thread waiting, for the network or for one another? Then all askers have joined. */
-static int all_wait(void)
+static int64_t number_behind(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    return at ? atoll(at + strlen(name)) : 0;
+}
+
+/* How often the threads left the processor, all of them together; -1 when another than this one is on it or wants it. */
+static int64_t switches(void)
 {
     DIR *threads = opendir("/proc/self/task");
-    int wait = threads != NULL;
-    for (struct dirent *entry; wait && (entry = readdir(threads));) {
-        char path[300], text[512] = "";
+    int64_t sum = threads ? 0 : -1;
+    for (struct dirent *entry; sum >= 0 && (entry = readdir(threads));) {
         if (*entry->d_name == '.' || atoi(entry->d_name) == gettid())
             continue;
-        snprintf(path, sizeof path, "/proc/self/task/%s/stat", entry->d_name);
-        FILE *file = fopen(path, "re");
-        if (!file)
-            continue; /* it has just ended */
-        text[fread(text, 1, sizeof text - 1, file)] = '\0';
-        fclose(file);
-        const char *state = strrchr(text, ')');
-        wait = state && state[2] == 'S';
+        const char *text = test_read_file(test_format("/proc/self/task/%s/status", entry->d_name), NULL);
+        const char *state = text ? strstr(text, "State:\t") : NULL;
+        if (state) /* else it has just ended */
+            sum = state[7] != 'S' ? -1 : sum + number_behind(text, "\nvoluntary_ctxt_switches:");
     }
     if (threads)
         closedir(threads);
-    return wait;
+    return sum;
+}
+
+/*
+ * Is every other thread waiting, for the network or for one another? Then all askers have joined. Threads that
+ * hand a lock round may each be met while they wait for it, hence twice, with nobody having run between.
+ */
+static int all_wait(void)
+{
+    int64_t before = switches();
+    return before >= 0 && switches() == before;
 }
 
 /*
