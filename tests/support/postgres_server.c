@@ -274,8 +274,15 @@ void test_postgres_restart(test_postgres *postgres)
     launch(postgres);
 }
 
+/* What stands still does not notice that the server is gone. */
+static void end_children(void *parent)
+{
+    test_run_line("pkill", "-KILL", "-P", parent);
+}
+
 void test_postgres_pause(test_postgres *postgres)
 {
+    test_at_end(end_children, (void *)test_format("%d", (int)postgres->process.pid));
     test_signal(&postgres->process, SIGSTOP);
     signal_children(postgres, SIGSTOP);
 }
