@@ -1,7 +1,8 @@
 /*
  * Exchanges with a cluster. A batch is taken apart into units (redis_slots.h), each goes to the node of its slot: all
- * nodes are sent their shares before the first is listened to, those last that have to be connected to. What is sent on goes round again: MOVED corrects the table, ASK holds for this time. The rounds are counted,
- * since nodes that disagree could send a command round for ever.
+ * nodes are sent their shares before the first is listened to, those last that have to be connected to. What is sent on
+ * goes round again: MOVED corrects the table, ASK holds for this time. The rounds are counted, since nodes that
+ * disagree could send a command round for ever.
  */
 #include "store/redis_cluster_inside.h"
 

@@ -7,29 +7,13 @@
 
 #include "base/memory.h"
 #include "store/store.h"
+#include "trouble.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/time.h>
 
 enum { MOST = 2000, LONG_S = 240, SOON_MS = 500 };
-
-static void spoil(llmcache_error *err)
-{
-    memset(err, 'x', sizeof *err);
-}
-
-static void check(int rc, const llmcache_error *err, const char *doing)
-{
-    if (!rc)
-        return;
-    cr_assert_eq(err->code, rc, "%s: %d is reported as %d", doing, rc, err->code);
-    cr_assert(memchr(err->message, '\0', sizeof err->message) && *err->message, "%s says nothing", doing);
-}
 
 static int try_to_add(const lc_index *index, int64_t deadline_ms, llmcache_error *err)
 {
@@ -62,18 +46,18 @@ static void use(const lc_index *index, int64_t deadline_ms)
     size_t count;
     lc_index_fill state;
     if (index->ops.fill_state) {
-        spoil(&err);
-        check(index->ops.fill_state(index->self, deadline_ms, &state, &err), &err, "fill_state");
+        test_spoil(&err);
+        test_check_error(index->ops.fill_state(index->self, deadline_ms, &state, &err), &err, "fill_state");
     }
-    spoil(&err);
-    check(try_to_add(index, deadline_ms, &err), &err, "add");
-    spoil(&err);
-    check(try_to_find(index, deadline_ms, &count, &err), &err, "search");
-    spoil(&err);
-    check(index->ops.remove(index->self, "s", "00112233445566778899", deadline_ms, NULL, &err), &err, "remove");
+    test_spoil(&err);
+    test_check_error(try_to_add(index, deadline_ms, &err), &err, "add");
+    test_spoil(&err);
+    test_check_error(try_to_find(index, deadline_ms, &count, &err), &err, "search");
+    test_spoil(&err);
+    test_check_error(index->ops.remove(index->self, "s", "00112233445566778899", deadline_ms, NULL, &err), &err, "remove");
     if (index->ops.set_filled) {
-        spoil(&err);
-        check(index->ops.set_filled(index->self, deadline_ms, &err), &err, "set_filled");
+        test_spoil(&err);
+        test_check_error(index->ops.set_filled(index->self, deadline_ms, &err), &err, "set_filled");
     }
     index->ops.sweep(index->self, 1);
 }
@@ -108,10 +92,10 @@ Test(index, opening_survives_every_failed_allocation, .timeout = LONG_S)
     for (n = 1; failed && n < MOST; n++) {
         llmcache_error err;
         lc_index index = {0};
-        spoil(&err);
+        test_spoil(&err);
         lc_memory_fail_at(n);
         int rc = lc_index_open(uri, NULL, &index, &err);
-        check(rc, &err, "opening");
+        test_check_error(rc, &err, "opening");
         if (!rc)
             use(&index, PATIENT_MS);
         failed = lc_memory_failed();
@@ -124,65 +108,35 @@ Test(index, opening_survives_every_failed_allocation, .timeout = LONG_S)
     cr_assert_lt(n, (uint64_t)MOST, "it never came through");
 }
 
-/* One above the highest that is open. */
-static rlim_t descriptors_used(void)
-{
-    rlim_t most = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    cr_assert_not_null(folder);
-    for (struct dirent *each; (each = readdir(folder));)
-        if ((rlim_t)atoi(each->d_name) + 1 > most)
-            most = (rlim_t)atoi(each->d_name) + 1;
-    closedir(folder);
-    return most;
-}
-
-static void allow(rlim_t descriptors)
-{
-    struct rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = descriptors < limit.rlim_max ? descriptors : limit.rlim_max;
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
 Test(index, few_file_descriptors_are_an_error_while_they_are_few, .timeout = LONG_S)
 {
     const char *uri = uri_to_open();
-    struct rlimit before;
-    getrlimit(RLIMIT_NOFILE, &before);
-    for (rlim_t spare = 0; spare < 10; spare++) {
+    for (int spare = 0; spare < 10; spare++) {
         llmcache_error err;
         lc_index index = {0};
-        allow(descriptors_used() + spare);
-        spoil(&err);
+        test_allow_descriptors(spare);
+        test_spoil(&err);
         int rc = lc_index_open(uri, NULL, &index, &err);
-        check(rc, &err, "opening");
+        test_check_error(rc, &err, "opening");
         if (!rc)
             use(&index, SOON_MS);
-        allow(before.rlim_cur);
+        test_allow_all_descriptors();
         if (!rc)
-            expect_to_work(&index, "spare descriptors", spare);
+            expect_to_work(&index, "spare descriptors", (uint64_t)spare);
         lc_index_close(&index);
     }
 }
 
-static void do_nothing(int signal)
-{
-}
-
 Test(index, signals_are_no_failure, .timeout = LONG_S)
 {
-    const struct sigaction act = {.sa_handler = do_nothing}; /* no SA_RESTART */
-    const struct itimerval often = {{0, 500}, {0, 500}}, never = {{0, 0}, {0, 0}};
     lc_index index = open_index();
     llmcache_error err = {.message = ""};
     int found = 1;
     expect_to_work(&index, "before", 0);
-    sigaction(SIGALRM, &act, NULL);
-    setitimer(ITIMER_REAL, &often, NULL);
+    test_interrupt(1);
     for (int i = 0; i < 100 && found; i++)
         found = is_found(&index, &err);
-    setitimer(ITIMER_REAL, &never, NULL);
+    test_interrupt(0);
     cr_assert(found, "%s", err.message);
     lc_index_close(&index);
 }

@@ -6,31 +6,14 @@
 #include "store_suite.h"
 
 #include "base/memory.h"
+#include "trouble.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/time.h>
 
 enum { MOST = 1000, LONG_S = 240 };
-
-/* What an error's place holds before it is written. */
-static void spoil(llmcache_error *err)
-{
-    memset(err, 'x', sizeof *err);
-}
-
-static void check(int rc, const llmcache_error *err, const char *doing)
-{
-    if (!rc)
-        return;
-    cr_assert_eq(err->code, rc, "%s: %d is reported as %d", doing, rc, err->code);
-    cr_assert(memchr(err->message, '\0', sizeof err->message) && *err->message, "%s says nothing", doing);
-}
 
 /* What a watch was told. On no stack: a test that fails leaves its store listening. */
 typedef struct ear {
@@ -83,26 +66,26 @@ static void use(lc_store *opened, const llmcache_entry *entry)
     uint64_t removed;
     int64_t others_ms;
     memcpy(key.fingerprint, entry->fingerprint, sizeof key.fingerprint);
-    spoil(&err);
-    check(opened->ops.ping(opened->self, WAIT, &err), &err, "ping");
-    spoil(&err);
-    check(opened->ops.put(opened->self, LLMCACHE_PART_BOTH, entry, WAIT, &err), &err, "put");
-    spoil(&err);
-    check(opened->ops.get(opened->self, LLMCACHE_PART_EMBED, &key, now, WAIT, ignore, NULL, &err), &err, "get");
-    spoil(&err);
-    check(lc_store_each_vector(opened, now, ignore, NULL, NULL, &err), &err, "each_vector");
+    test_spoil(&err);
+    test_check_error(opened->ops.ping(opened->self, WAIT, &err), &err, "ping");
+    test_spoil(&err);
+    test_check_error(opened->ops.put(opened->self, LLMCACHE_PART_BOTH, entry, WAIT, &err), &err, "put");
+    test_spoil(&err);
+    test_check_error(opened->ops.get(opened->self, LLMCACHE_PART_EMBED, &key, now, WAIT, ignore, NULL, &err), &err, "get");
+    test_spoil(&err);
+    test_check_error(lc_store_each_vector(opened, now, ignore, NULL, NULL, &err), &err, "each_vector");
     if (opened->ops.lease) {
-        spoil(&err);
-        check(opened->ops.lease(opened->self, &key, &wish, WAIT, &others_ms, &err), &err, "lease");
-        spoil(&err);
-        check(opened->ops.release(opened->self, &key, &wish, 0, WAIT, &err), &err, "release");
+        test_spoil(&err);
+        test_check_error(opened->ops.lease(opened->self, &key, &wish, WAIT, &others_ms, &err), &err, "lease");
+        test_spoil(&err);
+        test_check_error(opened->ops.release(opened->self, &key, &wish, 0, WAIT, &err), &err, "release");
     }
     key.head_only = 1;
-    spoil(&err);
-    check(opened->ops.remove(opened->self, LLMCACHE_PART_BOTH, &key, 1, WAIT, &removed, &err), &err, "remove");
+    test_spoil(&err);
+    test_check_error(opened->ops.remove(opened->self, LLMCACHE_PART_BOTH, &key, 1, WAIT, &removed, &err), &err, "remove");
     if (opened->ops.sweep) {
-        spoil(&err);
-        check(opened->ops.sweep(opened->self, now, &err), &err, "sweep");
+        test_spoil(&err);
+        test_check_error(opened->ops.sweep(opened->self, now, &err), &err, "sweep");
     }
 }
 
@@ -125,10 +108,10 @@ Test(store, opening_survives_every_failed_allocation, .timeout = LONG_S)
     for (n = 1; failed && n < MOST; n++) {
         llmcache_error err;
         lc_store opened = {0};
-        spoil(&err);
+        test_spoil(&err);
         lc_memory_fail_at(n);
         int rc = try_to_open(&opened, &err);
-        check(rc, &err, "opening");
+        test_check_error(rc, &err, "opening");
         if (!rc)
             use(&opened, &entry);
         failed = lc_memory_failed();
@@ -159,10 +142,10 @@ static int hear_once(uint64_t n, lc_store *opened, const llmcache_entry *entry)
     llmcache_error err;
     const llmcache_watch watch = {.user = e, .changed = on_changed, .distrust = on_distrust, .trust = on_trust};
     int told = 0;
-    spoil(&err);
+    test_spoil(&err);
     lc_memory_fail_at(n);
     int rc = opened->ops.watch(opened->self, &watch, &err);
-    check(rc, &err, "watch");
+    test_check_error(rc, &err, "watch");
     int put = rc ? -1 : put_from_elsewhere(e, entry, &told);
     int failed = lc_memory_failed();
     lc_memory_fail_at(0);
@@ -193,56 +176,33 @@ Test(store, hearing_survives_every_failed_allocation, .timeout = LONG_S)
 
 /* ---- File descriptors -------------------------------------------------------------------------------- */
 
-/* One above the highest that is open. */
-static rlim_t descriptors_used(void)
-{
-    rlim_t most = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    cr_assert_not_null(folder);
-    for (struct dirent *each; (each = readdir(folder));)
-        if ((rlim_t)atoi(each->d_name) + 1 > most)
-            most = (rlim_t)atoi(each->d_name) + 1;
-    closedir(folder);
-    return most;
-}
-
-static void allow(rlim_t descriptors)
-{
-    struct rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = descriptors < limit.rlim_max ? descriptors : limit.rlim_max;
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
 Test(store, few_file_descriptors_are_an_error_while_they_are_few, .timeout = LONG_S)
 {
     const llmcache_key key = key_of(1);
     const llmcache_entry entry = entry_of(&key, 1);
-    struct rlimit before;
-    getrlimit(RLIMIT_NOFILE, &before);
-    for (rlim_t spare = 0; spare < 16; spare++) {
+    for (int spare = 0; spare < 16; spare++) {
         llmcache_error err;
         lc_store opened = {0};
         ear *e = new_ear();
         const llmcache_watch watch = {.user = e, .changed = on_changed, .distrust = on_distrust, .trust = on_trust};
-        allow(descriptors_used() + spare);
-        spoil(&err);
+        test_allow_descriptors(spare);
+        test_spoil(&err);
         int rc = try_to_open(&opened, &err), watches = 0;
-        check(rc, &err, "opening");
+        test_check_error(rc, &err, "opening");
         if (!rc && opened.ops.watch) {
-            spoil(&err);
+            test_spoil(&err);
             int code = opened.ops.watch(opened.self, &watch, &err);
-            check(code, &err, "watch");
+            test_check_error(code, &err, "watch");
             watches = !code;
         }
         if (!rc) {
-            spoil(&err);
-            check(opened.ops.put(opened.self, LLMCACHE_PART_BOTH, &entry, 100, &err), &err, "put");
+            test_spoil(&err);
+            test_check_error(opened.ops.put(opened.self, LLMCACHE_PART_BOTH, &entry, 100, &err), &err, "put");
         }
-        allow(before.rlim_cur);
+        test_allow_all_descriptors();
         if (!rc)
-            expect_to_work(&opened, &entry, "spare descriptors", spare);
-        cr_assert(!watches || test_wait_until(trusts(e), WAIT), "it never listens again: %d", (int)spare);
+            expect_to_work(&opened, &entry, "spare descriptors", (uint64_t)spare);
+        cr_assert(!watches || test_wait_until(trusts(e), WAIT), "it never listens again: %d", spare);
         lc_store_close(&opened);
     }
     take(&key, 1, LLMCACHE_PART_BOTH);
@@ -250,27 +210,20 @@ Test(store, few_file_descriptors_are_an_error_while_they_are_few, .timeout = LON
 
 /* ---- Signals ----------------------------------------------------------------------------------------- */
 
-static void do_nothing(int signal)
-{
-}
-
 Test(store, signals_are_no_failure, .timeout = LONG_S)
 {
     const llmcache_key key = key_of(1);
     const llmcache_entry entry = entry_of(&key, 1);
-    const struct sigaction act = {.sa_handler = do_nothing}; /* no SA_RESTART */
-    const struct itimerval often = {{0, 500}, {0, 500}}, never = {{0, 0}, {0, 0}};
-    sigaction(SIGALRM, &act, NULL);
-    setitimer(ITIMER_REAL, &often, NULL);
+    test_interrupt(1);
     for (int i = 0; i < 200; i++) {
         llmcache_error err = {.message = ""};
         int rc = store.ops.put(store.self, LLMCACHE_PART_BOTH, &entry, WAIT, &err);
         if (!rc)
             rc = store.ops.get(store.self, LLMCACHE_PART_EMBED, &key, now, WAIT, ignore, NULL, &err);
         if (rc)
-            setitimer(ITIMER_REAL, &never, NULL);
+            test_interrupt(0);
         cr_assert_eq(rc, 0, "%d: %s", i, err.message);
     }
-    setitimer(ITIMER_REAL, &never, NULL);
+    test_interrupt(0);
     take(&key, 1, LLMCACHE_PART_BOTH);
 }

@@ -5,6 +5,7 @@
 #include "test_cache.h"
 
 #include "base/memory.h"
+#include "trouble.h"
 
 #include <criterion/criterion.h>
 #include <llmcache/observe.h>
@@ -16,19 +17,6 @@ enum { MOST = 3000, ANSWERS = 5, PATIENT_MS = 5000 };
 static test_mock mock;
 
 TestSuite(want_of_memory, .timeout = 300);
-
-static void spoil(llmcache_error *err)
-{
-    memset(err, 'x', sizeof *err);
-}
-
-static void check(int code, const llmcache_error *err, const char *doing)
-{
-    if (!code)
-        return;
-    cr_assert_eq(err->code, code, "%s: %d is reported as %d", doing, code, err->code);
-    cr_assert(memchr(err->message, '\0', sizeof err->message) && *err->message, "%s says nothing", doing);
-}
 
 static llmcache *cache_of_answers(void)
 {
@@ -70,12 +58,12 @@ Test(want_of_memory, an_answer_that_is_there_is_not_said_to_be_absent)
         llmcache_error err;
         int seen = 0;
         cr_assert_lt(n, MOST);
-        spoil(&err);
+        test_spoil(&err);
         lc_memory_fail_at(n);
         int code = llmcache_get(cache, id, count_one, &seen, &err);
         failed = lc_memory_failed();
         lc_memory_fail_at(0);
-        check(code, &err, "get");
+        test_check_error(code, &err, "get");
         cr_assert(code == 0 ? seen == 1 : code == LLMCACHE_MEMORY, "allocation %d: %s", (int)n, err.message);
     }
     llmcache_close(cache);
@@ -90,16 +78,16 @@ Test(want_of_memory, a_list_has_all_or_is_an_error)
         llmcache_error err;
         int seen = 0, found = 0;
         cr_assert_lt(n, MOST);
-        spoil(&err);
+        test_spoil(&err);
         lc_memory_fail_at(n);
         int code = llmcache_each(cache, NULL, count_one, &seen, &err);
-        check(code, &err, "each");
+        test_check_error(code, &err, "each");
         cr_assert(code || seen == ANSWERS, "allocation %d: %d of %d", (int)n, seen, ANSWERS);
-        spoil(&err);
+        test_spoil(&err);
         code = llmcache_each(cache, &search, count_one, &found, &err);
         failed = lc_memory_failed();
         lc_memory_fail_at(0);
-        check(code, &err, "search");
+        test_check_error(code, &err, "search");
         cr_assert(code || found == ANSWERS, "allocation %d: %d of %d", (int)n, found, ANSWERS);
     }
     llmcache_close(cache);
@@ -115,12 +103,12 @@ Test(want_of_memory, what_is_said_to_be_purged_is_gone)
         uint64_t removed = 0;
         cr_assert_lt(n, MOST);
         llmcache *cache = cache_of_answers();
-        spoil(&err);
+        test_spoil(&err);
         lc_memory_fail_at(n);
         int code = llmcache_purge(cache, NULL, &removed, &err);
         failed = lc_memory_failed();
         lc_memory_fail_at(0);
-        check(code, &err, "purge");
+        test_check_error(code, &err, "purge");
         cr_assert(code || (removed == ANSWERS && answers_in(cache) == 0), "allocation %d", (int)n);
         llmcache_close(cache);
     }
@@ -142,12 +130,12 @@ Test(want_of_memory, an_answer_that_was_called_wrong_is_gone)
         llmcache_observation about = hit;
         memcpy(about.candidate_id, id, sizeof about.candidate_id);
         cr_assert_eq(llmcache_observe(cache, &about, &err), 0, "%s", err.message);
-        spoil(&err);
+        test_spoil(&err);
         lc_memory_fail_at(n);
         int code = llmcache_feedback_about(cache, id, 0, NULL, &report, &err);
         failed = lc_memory_failed();
         lc_memory_fail_at(0);
-        check(code, &err, "feedback");
+        test_check_error(code, &err, "feedback");
         cr_assert(code || llmcache_get(cache, id, count_one, &(int){0}, NULL) == LLMCACHE_NOT_FOUND,
                   "allocation %d: the answer is still there", (int)n);
         cr_assert(code != LLMCACHE_NOT_FOUND, "allocation %d: %s", (int)n, err.message);
@@ -371,12 +359,12 @@ Test(want_of_memory, every_failure_says_why)
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
         for (uint64_t n = 1, failed = 1; failed; n++) {
             cr_assert_lt(n, MOST, "%s", calls[i].name);
-            spoil(&err);
+            test_spoil(&err);
             lc_memory_fail_at(n);
             int code = calls[i].call(cache, &err);
             failed = (uint64_t)lc_memory_failed();
             lc_memory_fail_at(0);
-            check(code, &err, calls[i].name);
+            test_check_error(code, &err, calls[i].name);
         }
     llmcache_close(cache);
 }
